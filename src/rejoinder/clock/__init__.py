@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Time as an argument: the Clock that everything is given, never a setting and never a global.
+
+Instants are integer microseconds since the epoch, UTC; durations are float seconds. The live clock is
+``clock.live`` and is named by the composition root alone; ``clock.manual`` is for tests.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+SECOND: Final = 1_000_000
+"""Microseconds in a second."""
+
+
+class Clock(Protocol):
+    """Tells the time and waits."""
+
+    def now(self) -> int:
+        """The instant, in microseconds since the epoch, UTC."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Return when that much time has passed on this clock."""
+        ...
+
+
+def after(instant: int, seconds: float) -> int:
+    """The instant so many seconds later."""
+    return instant + round(seconds * SECOND)

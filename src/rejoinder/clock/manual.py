@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A clock that stands still until it is told to move.
+
+Sleepers wake in the order of their deadlines when ``advance`` passes them; each one's task gets to
+run before the next deadline is looked at, so a sleeper that sleeps again within the advance is woken
+again. It uses the loop of whoever sleeps on it and starts nothing of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from itertools import count
+
+from rejoinder.clock import after
+
+
+class ManualClock:
+    """Time that moves only by ``advance``."""
+
+    def __init__(self, start: int = 1_767_225_600_000_000) -> None:
+        self._now = start
+        self._sleepers: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._order = count()
+
+    def now(self) -> int:
+        """Microseconds since the epoch, UTC."""
+        return self._now
+
+    @property
+    def sleepers(self) -> int:
+        """How many tasks wait for time to pass."""
+        return sum(not future.done() for _, _, future in self._sleepers)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait until ``advance`` has moved the clock that far."""
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (after(self._now, seconds), next(self._order), future))
+        await future
+
+    async def advance(self, seconds: float) -> None:
+        """Move time on, waking every sleeper whose deadline is passed, in order."""
+        end = after(self._now, seconds)
+        while self._sleepers and self._sleepers[0][0] <= end:
+            deadline, _, future = heapq.heappop(self._sleepers)
+            self._now = max(self._now, deadline)
+            if not future.done():
+                future.set_result(None)
+                await _let_others_run()
+        self._now = end
+        await _let_others_run()
+
+
+async def _let_others_run() -> None:
+    # A woken task may need several turns of the loop before it sleeps again.
+    for _ in range(10):
+        await asyncio.sleep(0)
