@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Encoded words (RFC 2047): what stands for non-ASCII text in a header field.
+
+Reading never raises and is linear; a word that cannot be read stays as it was written. The surprise:
+the bytes of neighbouring words in one charset are joined before they are decoded, because much mail
+cuts a character in two, which RFC 2047 §5 forbids.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from base64 import b64encode
+from collections.abc import Iterator
+from typing import Final
+
+from rejoinder.message.charset import decode
+
+_WORD: Final = re.compile(r"=\?([^?*\s=]++)(?:\*[A-Za-z0-9-]*+)?\?([bBqQ])\?([^?\r\n]*+)\?=")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]+")
+_HEX: Final = re.compile(rb"=([0-9A-Fa-f]{2})")
+_MAX_WORD: Final = 75  # RFC 2047 §2
+_OVERHEAD: Final = len("=?utf-8?b??=")
+
+
+def decode_words(value: str) -> str:
+    """The value with every encoded word decoded; control characters that words smuggle in become spaces."""
+    if "=?" not in value:
+        return value
+    return "".join(_decoded(value))
+
+
+def _decoded(value: str) -> Iterator[str]:
+    """Literal text and runs of adjacent words, in order."""
+    charset: str | None = None
+    run = bytearray()
+    at = 0
+    for word in _WORD.finditer(value):
+        between = value[at : word.start()]
+        adjacent = charset is not None and not between.strip(" \t\r\n")
+        if charset is not None and not (adjacent and charset == word[1].lower()):
+            yield _clean(run, charset)
+            run.clear()
+        if not adjacent:  # RFC 2047 §6.2: space between two words is not text
+            yield between
+        charset = word[1].lower()
+        run += _payload(word[2], word[3])
+        at = word.end()
+    if charset is not None:
+        yield _clean(run, charset)
+    yield value[at:]
+
+
+def _clean(data: bytearray, charset: str) -> str:
+    return _CONTROL.sub(" ", decode(bytes(data), charset))
+
+
+def _payload(encoding: str, text: str) -> bytes:
+    raw = text.encode("utf-8", "replace")
+    if encoding in "qQ":
+        return _HEX.sub(lambda match: bytes((int(match[1], 16),)), raw.replace(b"_", b" "))
+    return decode_base64(raw)
+
+
+def decode_base64(data: bytes) -> bytes:
+    """Base64 without its noise: other characters, missing padding and a broken end are passed over."""
+    try:
+        return binascii.a2b_base64(data)
+    except binascii.Error:
+        usable = re.sub(rb"[^A-Za-z0-9+/]", b"", data)
+        usable = usable[: len(usable) - 1] if len(usable) % 4 == 1 else usable
+        return binascii.a2b_base64(usable + b"=" * (-len(usable) % 4))
+
+
+def encode_words(text: str) -> list[str]:
+    """Text as encoded words of at most 75 characters, no character cut in two (RFC 2047 §2, §5)."""
+    room = (_MAX_WORD - _OVERHEAD) // 4 * 3
+    words: list[str] = []
+    chunk = b""
+    for character in text:
+        piece = character.encode("utf-8", "replace")
+        if len(chunk) + len(piece) > room:
+            words.append(_word(chunk))
+            chunk = b""
+        chunk += piece
+    words.append(_word(chunk))
+    return words
+
+
+def _word(chunk: bytes) -> str:
+    return f"=?utf-8?b?{b64encode(chunk).decode('ascii')}?="
