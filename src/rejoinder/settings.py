@@ -27,7 +27,7 @@ def parse_duration(value: object) -> object:
         return value
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*", value)
     if match is None:
-        raise ValueError(f"{value!r} is not a duration; write a number and ms, s, m, h or d, as in \"5s\"")
+        raise ValueError(f'{value!r} is not a duration; write a number and ms, s, m, h or d, as in "5s"')
     return float(match[1]) * _DURATION_UNITS[match[2]]
 
 
@@ -41,7 +41,9 @@ def parse_size(value: object) -> object:
         return value
     match = re.fullmatch(r"\s*(\d+)\s*(B|KiB|MiB|GiB)\s*", value)
     if match is None:
-        raise ValueError(f"{value!r} is not a size; write a whole number and B, KiB, MiB or GiB, as in \"25MiB\"")
+        raise ValueError(
+            f'{value!r} is not a size; write a whole number and B, KiB, MiB or GiB, as in "25MiB"'
+        )
     return int(match[1]) * _SIZE_UNITS[match[2]]
 
 

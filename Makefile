@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+# Everything a developer types. Needs Python 3.11 or later, make and git; only `setup` and `lock` use
+# the network.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+BIN := .venv/bin
+STAMP := .venv/.set-up
+SOURCES := $(wildcard src tests tools bench examples)
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	--no-annotate --no-emit-index-url
+
+.PHONY: help setup lock demo run test test-all check format crash bench
+
+help: ## List the targets.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(STAMP) ## Make .venv with everything that running, checking and testing need.
+
+$(STAMP): requirements/test.txt pyproject.toml
+	@python=$$(tools/find-python) && "$$python" -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/test.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+lock: setup ## Write requirements/*.txt anew from pyproject.toml and requirements/test.in.
+	$(LOCK) pyproject.toml -o requirements/runtime.txt
+	$(LOCK) pyproject.toml requirements/test.in -c requirements/runtime.txt -o requirements/test.txt
+
+demo: setup ## See a mail come in, answered in its thread, and the answer leave signed; Ctrl-C ends it.
+	@$(BIN)/rejoinder demo
+
+run: setup ## Run the server with the rejoinder.toml of this folder.
+	@$(BIN)/rejoinder serve
+
+test: setup ## Run all tests but the long ones.
+	$(BIN)/pytest -m "not long"
+
+test-all: setup ## Run all tests.
+	$(BIN)/pytest
+
+check: setup ## Check format, lint, types, import contracts, spelling and documentation; print large sizes.
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell $(SOURCES) docs *.md
+	$(BIN)/pytest -q tests/docs tests/unit/house
+	@$(BIN)/python tools/sizes.py src tests tools
+
+format: setup ## Put every source file into the one format and apply the safe fixes.
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+crash: setup ## Kill the server 200 times under load; nothing may be lost or answered twice.
+	REJOINDER_KILLS=200 $(BIN)/pytest -q tests/acceptance/test_crash.py
+
+bench: setup ## Measure a mail received, verified, answered, signed and delivered, beside a plain stack.
+	$(BIN)/python -m bench
