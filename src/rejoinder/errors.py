@@ -11,7 +11,8 @@
     ├── StoreError              the store cannot do what was asked
     ├── WorkerError             the worker's side of a run
     │   └── ActionRefused       an action (reply, …) broke a rule
-    │       └── ReplyRefused
+    │       ├── EventEnded
+    │       └── ReplyRefused    one subclass for each rule
     └── ApiError                what the HTTP API answers
 
 Each class has a kebab-case ``code`` with a heading in ``docs/errors.md``, an HTTP status and an SMTP
@@ -82,6 +83,13 @@ class HeaderReserved(MessageError):
     code = "header-reserved"
 
 
+class SmtpError(RejoinderError):
+    """What the SMTP peer sent breaks RFC 5321."""
+
+    code = "smtp-syntax"
+    smtp_reply = (501, "5.5.4")
+
+
 class StoreError(RejoinderError):
     """The store cannot do what was asked."""
 
@@ -95,3 +103,126 @@ class WorkerError(RejoinderError):
 
     code = "worker-failed"
     smtp_reply = (451, "4.3.0")
+
+
+class ActionRefused(WorkerError):
+    """A rule forbids this action of a worker.
+
+    ``codes`` holds every rule that failed, first the one whose exception this is.
+    """
+
+    code = "action-refused"
+    http_status = 403
+    smtp_reply = (451, "4.3.0")
+
+    def __init__(self, text: str | None = None, codes: tuple[str, ...] = ()) -> None:
+        super().__init__(text)
+        self.codes = codes or (self.code,)
+
+
+class EventEnded(ActionRefused):
+    """The run of this mail has ended; an action after the end of its event does nothing."""
+
+    code = "event-ended"
+
+
+class ReplyRefused(ActionRefused):
+    """A rule forbids this reply."""
+
+    code = "reply-refused"
+
+
+class ReplyNullReversePath(ReplyRefused):
+    """The mail has the null reverse-path, so nobody waits for an answer (RFC 3834 §2)."""
+
+    code = "reply-null-reverse-path"
+    http_status = 409
+
+
+class ReplyToReport(ReplyRefused):
+    """The mail is a delivery report or a disposition notification (RFC 3464, RFC 8098)."""
+
+    code = "reply-to-report"
+    http_status = 409
+
+
+class ReplyToAutomaticMail(ReplyRefused):
+    """The mail was sent by a program; answering it could loop (RFC 3834 §2)."""
+
+    code = "reply-to-automatic-mail"
+    http_status = 409
+
+
+class ReplyToList(ReplyRefused):
+    """The mail came through a mailing list (RFC 2919, RFC 3834 §2)."""
+
+    code = "reply-to-list"
+
+
+class ReplyToOurselves(ReplyRefused):
+    """The mail is our own; answering it would loop."""
+
+    code = "reply-to-ourselves"
+    http_status = 409
+
+
+class ReplyNoPolicy(ReplyRefused):
+    """The author's domain publishes no DMARC policy, so nothing proves the author (RFC 9989)."""
+
+    code = "reply-no-dmarc-policy"
+
+
+class ReplyDmarcFailed(ReplyRefused):
+    """The mail did not pass DMARC, so its author is not proven (RFC 9989)."""
+
+    code = "reply-dmarc-failed"
+
+
+class ReplyRecipientUnproven(ReplyRefused):
+    """Nothing proves the reverse-path, to which the answer would go (RFC 3834 §4)."""
+
+    code = "reply-recipient-unproven"
+
+
+class ReplyReferencesExceeded(ReplyRefused):
+    """The mail names more than 100 messages in References."""
+
+    code = "reply-references-exceeded"
+
+
+class ReplyOncePerEvent(ReplyRefused):
+    """This event was answered already; a mail is answered once."""
+
+    code = "reply-once-per-event"
+
+
+class ReplyRecipientMismatch(ReplyRefused):
+    """The recipient of the reply is not the sender of the mail."""
+
+    code = "reply-recipient-mismatch"
+
+
+class ReplySenderDomainMismatch(ReplyRefused):
+    """The reply's author is not of the domain that received the mail."""
+
+    code = "reply-sender-domain-mismatch"
+
+
+class ReplyBudget(ReplyRefused):
+    """The day's budget of answers is used up."""
+
+    code = "reply-budget"
+    http_status = 429
+
+
+class ReplyThreading(ReplyRefused):
+    """In-Reply-To or References of the reply do not name the mail it answers (RFC 5322 §3.6.4)."""
+
+    code = "reply-threading"
+
+
+class ReplyInvalid(ReplyRefused):
+    """The reply is not a message that may leave (RFC 5322)."""
+
+    code = "reply-invalid"
+    http_status = 400
