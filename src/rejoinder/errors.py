@@ -8,6 +8,7 @@
     │   ├── HeaderBlockTooLarge
     │   ├── HeaderInjection     a control character in a field that is to be written
     │   └── HeaderReserved      a caller's field that is ours to write
+    ├── SmtpError               the peer's octets are no SMTP
     ├── StoreError              the store cannot do what was asked
     ├── WorkerError             the worker's side of a run
     │   └── ActionRefused       an action (reply, …) broke a rule
