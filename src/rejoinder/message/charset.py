@@ -43,7 +43,9 @@ _ALIASES: Final = {
     "unicode-1-1-utf-8": "utf-8",
 }
 # Not charsets, or not linear in the length of the text.
-_REFUSED: Final = frozenset({"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined", "mbcs", "oem"})
+_REFUSED: Final = frozenset(
+    {"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined", "mbcs", "oem"}
+)
 
 
 def decode(data: bytes, charset: str | None) -> str:

@@ -19,6 +19,7 @@ from rejoinder.message.charset import decode
 _WORD: Final = re.compile(r"=\?([^?*\s=]++)(?:\*[A-Za-z0-9-]*+)?\?([bBqQ])\?([^?\r\n]*+)\?=")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]+")
 _HEX: Final = re.compile(rb"=([0-9A-Fa-f]{2})")
+_PLAIN: Final = re.compile(r"[A-Za-z0-9!*+/-]")
 _MAX_WORD: Final = 75  # RFC 2047 §2
 _OVERHEAD: Final = len("=?utf-8?b??=")
 
@@ -72,20 +73,35 @@ def decode_base64(data: bytes) -> bytes:
         return binascii.a2b_base64(usable + b"=" * (-len(usable) % 4))
 
 
-def encode_words(text: str) -> list[str]:
-    """Text as encoded words of at most 75 characters, no character cut in two (RFC 2047 §2, §5)."""
-    room = (_MAX_WORD - _OVERHEAD) // 4 * 3
+def encode_words(text: str, used: int = 0) -> list[str]:
+    """Text as encoded words of at most 75 characters, no character cut in two (RFC 2047 §2, §5).
+
+    The first word is shorter by the ``used`` characters that stand before it on its line.
+    """
+    pieces = [_q(character) for character in text]
+    plain = sum(len(piece) for piece in pieces) * 3 <= len(text.encode("utf-8", "replace")) * 4
     words: list[str] = []
-    chunk = b""
-    for character in text:
-        piece = character.encode("utf-8", "replace")
-        if len(chunk) + len(piece) > room:
-            words.append(_word(chunk))
-            chunk = b""
-        chunk += piece
-    words.append(_word(chunk))
+    start, size, room = 0, 0, _MAX_WORD - _OVERHEAD - min(used, 40)
+    for position, character in enumerate(text):
+        cost = len(pieces[position]) if plain else len(character.encode("utf-8", "replace"))
+        if size and size + cost > (room if plain else room // 4 * 3):
+            words.append(_word(text[start:position], pieces[start:position], plain))
+            start, size, room = position, 0, _MAX_WORD - _OVERHEAD
+        size += cost
+    words.append(_word(text[start:], pieces[start:], plain))
     return words
 
 
-def _word(chunk: bytes) -> str:
-    return f"=?utf-8?b?{b64encode(chunk).decode('ascii')}?="
+def _q(character: str) -> str:
+    """A character as it may stand in a phrase (RFC 2047 §5, rule 3)."""
+    if character == " ":
+        return "_"
+    if _PLAIN.match(character):
+        return character
+    return "".join(f"={octet:02X}" for octet in character.encode("utf-8", "replace"))
+
+
+def _word(text: str, pieces: list[str], plain: bool) -> str:
+    if plain:
+        return f"=?utf-8?q?{''.join(pieces)}?="
+    return f"=?utf-8?b?{b64encode(text.encode('utf-8', 'replace')).decode('ascii')}?="

@@ -44,7 +44,7 @@ class HeaderField:
 
     @property
     def decoded(self) -> str:
-        """The value with its encoded words decoded (RFC 2047 §5), for people; never parse an address from it."""
+        """The value with its encoded words decoded (RFC 2047 §5), for people; no address is read from it."""
         return decode_words(self.value)
 
 
