@@ -3,6 +3,7 @@
 
     RejoinderError
     ├── ConfigError             a setting is missing or wrong (file and line in the text)
+    │   └── DkimKeyUnusable     a DKIM key that does not sign
     ├── AddressError            a mailbox or path that RFC 5321/5322 does not allow
     ├── MessageError            a message that cannot be read or built
     │   ├── HeaderBlockTooLarge
@@ -48,6 +49,12 @@ class ConfigError(RejoinderError):
     code = "config-invalid"
 
 
+class DkimKeyUnusable(ConfigError):
+    """A DKIM key that does not sign: unreadable, not RSA, or too short (RFC 8301 §3.2)."""
+
+    code = "dkim-key-unusable"
+
+
 class AddressError(RejoinderError):
     """A mailbox that RFC 5321 §4.1.2 or RFC 5322 §3.4 does not allow."""
 
@@ -89,6 +96,13 @@ class SmtpError(RejoinderError):
 
     code = "smtp-syntax"
     smtp_reply = (501, "5.5.4")
+
+
+class SmtpParameterUnknown(SmtpError):
+    """MAIL or RCPT has a parameter that was not offered (RFC 5321 §4.1.1.11)."""
+
+    code = "smtp-parameter-unknown"
+    smtp_reply = (555, "5.5.4")
 
 
 class StoreError(RejoinderError):
