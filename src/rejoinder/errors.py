@@ -3,7 +3,8 @@
 
     RejoinderError
     ├── ConfigError             a setting is missing or wrong (file and line in the text)
-    │   └── DkimKeyUnusable     a DKIM key that does not sign
+    │   ├── DkimKeyUnusable     a DKIM key that does not sign
+    │   └── ListenError         an address that cannot be listened on
     ├── AddressError            a mailbox or path that RFC 5321/5322 does not allow
     ├── MessageError            a message that cannot be read or built
     │   ├── HeaderBlockTooLarge
@@ -16,6 +17,14 @@
     │       ├── EventEnded
     │       └── ReplyRefused    one subclass for each rule
     └── ApiError                what the HTTP API answers
+        ├── Unauthorized
+        ├── ScopeMissing
+        ├── RequestInvalid      names the field
+        ├── NotFound
+        │   └── EmailNotFound
+        ├── MethodNotAllowed
+        ├── EmailNotYetAccepted the client shall ask again
+        └── NotReady
 
 Each class has a kebab-case ``code`` with a heading in ``docs/errors.md``, an HTTP status and an SMTP
 reply. The text says what was refused, the value and where it came from, the rule with its section,
@@ -24,6 +33,7 @@ and the next step. A remote SMTP peer gets ``smtp_reply`` and a generic sentence
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -53,6 +63,12 @@ class DkimKeyUnusable(ConfigError):
     """A DKIM key that does not sign: unreadable, not RSA, or too short (RFC 8301 §3.2)."""
 
     code = "dkim-key-unusable"
+
+
+class ListenError(ConfigError):
+    """An address cannot be listened on."""
+
+    code = "listen-failed"
 
 
 class AddressError(RejoinderError):
@@ -241,3 +257,79 @@ class ReplyInvalid(ReplyRefused):
 
     code = "reply-invalid"
     http_status = 400
+
+
+class ApiError(RejoinderError):
+    """The HTTP API refuses a request.
+
+    ``field`` is the parameter or body field that is wrong, ``details`` the next step where the text is
+    fixed by what clients compare.
+    """
+
+    code = "request-refused"
+    http_status = 400
+    headers: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(
+        self, text: str | None = None, *, field: str | None = None, details: str | None = None
+    ) -> None:
+        super().__init__(text)
+        self.field = field
+        self.details = details
+
+
+class Unauthorized(ApiError):
+    """The request has no valid key."""
+
+    code = "unauthorized"
+    http_status = 401
+    headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": 'Bearer realm="API", charset="UTF-8"'}
+
+
+class ScopeMissing(ApiError):
+    """The key may not do this."""
+
+    code = "scope-missing"
+    http_status = 403
+
+
+class RequestInvalid(ApiError):
+    """A parameter or a field of the body is wrong."""
+
+    code = "request-invalid"
+
+
+class NotFound(ApiError):
+    """There is nothing at this path."""
+
+    code = "not-found"
+    http_status = 404
+
+
+class EmailNotFound(NotFound):
+    """The account has no mail with this id."""
+
+    code = "email-not-found"
+
+
+class MethodNotAllowed(ApiError):
+    """The method is not one of those that this path knows."""
+
+    code = "method-not-allowed"
+    http_status = 405
+
+
+class EmailNotYetAccepted(ApiError):
+    """The mail is still with the worker that may refuse it; ask again in a second."""
+
+    code = "email-not-yet-accepted"
+    http_status = 409
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1", "x-should-retry": "true"}
+
+
+class NotReady(ApiError):
+    """The server is starting or draining."""
+
+    code = "not-ready"
+    http_status = 503
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}

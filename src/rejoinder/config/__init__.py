@@ -30,6 +30,7 @@ from rejoinder.replies.settings import RepliesSettings
 from rejoinder.routing.settings import DomainEntry, RouteEntry
 from rejoinder.runtime.settings import WorkerEntry, WorkersSettings
 from rejoinder.settings import Settings
+from rejoinder.store.settings import StoreSettings
 
 __all__ = ["FILE_NAME", "Config", "find", "load"]
 
@@ -39,6 +40,7 @@ FILE_NAME: Final = "rejoinder.toml"
 class Config(Settings):
     """Every setting of the server."""
 
+    store: StoreSettings = Field(default_factory=StoreSettings)
     domain: tuple[DomainEntry, ...] = ()
     route: tuple[RouteEntry, ...] = ()
     worker: tuple[WorkerEntry, ...] = ()
