@@ -181,7 +181,7 @@ def parse_address_list(value: str, limit: int = 1_000) -> list[Address]:
 
 
 def author_domains(headers: Headers) -> frozenset[str]:
-    """The domains of all mailboxes in all From fields, as A-labels; empty if there is none or one is unclear."""
+    """The domains of all mailboxes in all From fields, as A-labels; empty if none or one unclear."""
     domains: set[str] = set()
     for value in headers.get_all("From"):
         for piece in _pieces(value):
@@ -229,7 +229,7 @@ def _tokens(value: str) -> Iterator[_Token]:
 
 
 def comment_end(value: str, at: int) -> int:
-    """Just after the parenthesis that closes the comment opened before ``at``; they nest (RFC 5322 §3.2.2)."""
+    """Just after the end of the comment opened before ``at``; comments nest (RFC 5322 §3.2.2)."""
     depth = 1
     for match in _PARENTHESIS.finditer(value, at):
         depth += {"(": 1, ")": -1}.get(match[0], 0)

@@ -17,8 +17,7 @@ from rejoinder.message.headers import Headers
 
 _PART: Final = re.compile(r'(?s)\\.|"(?:[^"\\]|\\.)*+"|\(|<([^<>]*+)>')
 _WRITABLE: Final = re.compile(r"<[!-;=?-~]{1,900}>")
-# Re, Aw (de), Sv (sv, da, no), Vs (fi), Antw (nl), Odp (pl), Ynt (tr), Res/Rés, Rif (it), Atb (cy), Ref (fr),
-# Отв (ru), Σχετ, ΑΠ (el), תגובה/השב (he), 回复/回覆/답장 … and a counter: Re[2]:, Re(2):, Re^2:, Re2:.
+# What mail programs write in their languages, with the counters some add ("Re[2]", "Re(2)", "Re^2").
 _REPLY: Final = re.compile(
     r"(?i)(?:re|aw|sv|vs|antw|antwort|odp|ynt|yan|res|rés|rif|r|atb|ref|bls|vá|hlas|נענה|отв|ответ|απ|σχετ"
     r"|תגובה|השב|回复|回覆|答复|返信|답장|회신)"

@@ -7,8 +7,7 @@ The trace fields we add are put in front of a message when it is shown; they are
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Final, Literal
 
 from rejoinder.message.address import Mailbox
@@ -20,6 +19,12 @@ Protocol = Literal["SMTP", "ESMTP", "ESMTPS", "ESMTPA", "ESMTPSA"]
 
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_ZONES: Final = {"EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7}
+_COMMENT: Final = re.compile(r"\([^()]*+\)")
+_DATE: Final = re.compile(
+    r"(?i)\b(\d{1,2})[ -]+(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*+[ -]+(\d{2,4})"
+    r"[ ,]+(\d{1,2}):(\d{2})(?::(\d{2}))?(?:\.\d+)?[ ]*([+-]\d{4}|[a-z]{1,4})?"
+)
 _UNSAFE: Final = re.compile(r"[^!#-'*-;=?-\[\]-~]+")
 
 
@@ -66,12 +71,31 @@ def format_date(at: int) -> str:
 
 
 def parse_date(value: str | None) -> int | None:
-    """Microseconds since the epoch of a date field; None for what is no date. A missing zone is UTC."""
-    try:
-        moment = parsedate_to_datetime((value or "")[:200])
-        return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()) * 1_000_000
-    except (ValueError, OverflowError, TypeError, IndexError):
+    """Microseconds since the epoch of a date field; None for what is no date.
+
+    Obsolete forms are read (RFC 5322 §4.3): years of two digits, named zones, no day of the week, no seconds.
+    An unknown zone counts as UTC.
+    """
+    match = _DATE.search(_COMMENT.sub(" ", value or "")[:200])
+    if not match:
         return None
+    day, month, year, hour, minute, second, zone = match.groups()
+    number = int(year) + ((2000 if int(year) < 50 else 1900) if len(year) < 4 else 0)
+    try:
+        moment = datetime(
+            number, _MONTHS.index(month.title()) + 1, int(day), int(hour), int(minute),
+            min(int(second or 0), 59), tzinfo=timezone(_offset(zone or "")),
+        )  # fmt: skip
+        return int(moment.timestamp()) * 1_000_000
+    except (ValueError, OverflowError):
+        return None
+
+
+def _offset(zone: str) -> timedelta:
+    if zone[:1] in ("+", "-"):
+        minutes = int(zone[1:3]) * 60 + int(zone[3:5])
+        return timedelta(minutes=-minutes if zone[0] == "-" else minutes)
+    return timedelta(hours=_ZONES.get(zone.upper(), 0))
 
 
 def _safe(helo: str) -> str:
