@@ -40,7 +40,7 @@ class DkimResult(StrEnum):
     """RFC 8601 §2.7.1, of one signature."""
 
     NEUTRAL = "neutral"
-    """Not looked at (beyond the limit), so it counts for nothing."""
+    """Not looked at, because the message has too many, so it counts for nothing."""
     PASS = "pass"
     """The signature is valid."""
     FAIL = "fail"
@@ -96,8 +96,8 @@ class DkimVerdict:
     """What became of one signature.
 
     ``domain`` (d=) is in lower-case A-labels, ``identity`` is i=, ``reason`` says in RFC 6376's words why it
-    did not pass. ``body_limited``: it has l= and covers only the beginning of the body. Such a signature may
-    pass, but proves nothing about the author (RFC 6376 §8.2). ``testing``: its key says t=y.
+    did not pass, ``signed_fields`` the distinct names in h=. ``body_limited``: it has l=, and its best
+    result is ``policy`` (RFC 6376 §8.2). ``testing``: its key says t=y.
     """
 
     result: DkimResult
@@ -112,8 +112,8 @@ class DkimVerdict:
 
     @property
     def proves(self) -> bool:
-        """Whether its domain answers for the whole message."""
-        return self.result is DkimResult.PASS and not self.body_limited
+        """Whether its domain answers for the message; under a testing key nobody does (RFC 6376 §3.6.1)."""
+        return self.result is DkimResult.PASS and not self.testing
 
 
 @dataclass(frozen=True, slots=True)
