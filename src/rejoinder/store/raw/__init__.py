@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bytes of messages: small ones travel in their row, large ones lie in a file before their row exists.
+
+``keep`` first, then ``raws.insert`` in the transaction that needs the message. A row that is never
+written leaves at most a file that nobody names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import hashlib
+import os
+
+from rejoinder.clock import Clock
+from rejoinder.ids import Ids
+from rejoinder.store.raw.files import RawFiles
+from rejoinder.store.records import Raw
+from rejoinder.store.settings import StoreSettings
+
+
+class RawStore:
+    """Keeps and gives the bytes of messages."""
+
+    def __init__(self, settings: StoreSettings, ids: Ids, clock: Clock, files: RawFiles) -> None:
+        self._inline_max = settings.inline_max
+        self._ids = ids
+        self._clock = clock
+        self._files = files
+
+    async def keep(self, raw: bytes, now: int | None = None) -> Raw:
+        """Make the bytes durable, or ready to be so with their row; ``now`` is the clock's if not given.
+
+        Raises:
+            StoreError: a file that was needed could not be written.
+        """
+        at = self._clock.now() if now is None else now
+        raw_id = f"raw_{self._ids.unique(at)}"
+        if len(raw) <= self._inline_max:
+            return Raw(raw_id, hashlib.sha256(raw).hexdigest(), len(raw), raw, None, at)
+        return await asyncio.to_thread(self._keep_in_file, raw_id, raw, at)
+
+    async def load(self, raw: Raw) -> bytes:
+        """The bytes.
+
+        Raises:
+            StoreError: the file is gone or cannot be read.
+        """
+        if raw.content is not None:
+            return raw.content
+        assert raw.location is not None
+        return await asyncio.to_thread(self._files.read, raw.location)
+
+    async def descriptor(self, raw: Raw) -> int:
+        """A file descriptor at offset 0 through which nothing can be changed; whoever asked closes it.
+
+        Raises:
+            StoreError: the file is gone or cannot be read.
+        """
+        if raw.content is not None:
+            return _in_memory(raw.content)
+        assert raw.location is not None
+        return await asyncio.to_thread(self._files.descriptor, raw.location)
+
+    def _keep_in_file(self, raw_id: str, raw: bytes, at: int) -> Raw:
+        digest = hashlib.sha256(raw).hexdigest()
+        return Raw(raw_id, digest, len(raw), None, self._files.write(raw_id, raw), at)
+
+
+def _in_memory(content: bytes) -> int:
+    descriptor = os.memfd_create("raw", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    left = memoryview(content)
+    while left:
+        left = left[os.write(descriptor, left) :]
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    fcntl.fcntl(
+        descriptor,
+        fcntl.F_ADD_SEALS,
+        fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE,
+    )
+    return descriptor
