@@ -12,6 +12,8 @@
     │   └── HeaderReserved      a caller's field that is ours to write
     ├── SmtpError               the peer's octets are no SMTP
     ├── StoreError              the store cannot do what was asked
+    │   └── StoreFull           no room on the disk
+    ├── LeaseLost               a job's claim is another's by now
     ├── WorkerError             the worker's side of a run
     │   └── ActionRefused       an action (reply, …) broke a rule
     │       ├── EventEnded
@@ -127,6 +129,20 @@ class StoreError(RejoinderError):
     code = "store-unavailable"
     http_status = 500
     smtp_reply = (451, "4.3.0")
+
+
+class StoreFull(StoreError):
+    """There is no room on the disk for what shall be stored."""
+
+    code = "store-full"
+    http_status = 507
+    smtp_reply = (452, "4.3.1")
+
+
+class LeaseLost(RejoinderError):
+    """A job's claim ended and another claim has it; what this one did is not kept."""
+
+    code = "lease-lost"
 
 
 class WorkerError(RejoinderError):
