@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from rejoinder.settings import Duration, Settings, Size
+from rejoinder.smtp.event import Limits
 
 
 class Listener(Settings):
@@ -43,10 +44,24 @@ class IngressSettings(Settings):
         100, ge=1, description="Sessions at the same time from one address (421 4.7.0 beyond)."
     )
     max_held: Size = Field(
-        256 << 20, ge=1 << 20, description="Octets of content held in all sessions together (452 4.3.1 above)."
+        256 << 20,
+        ge=1 << 20,
+        description="Octets of content held in all sessions together (452 4.3.1 above).",
     )
     command_timeout: Duration = Field(300.0, gt=0, description="Wait for a command (RFC 5321 §4.5.3.2.7).")
     block_timeout: Duration = Field(180.0, gt=0, description="Wait for the next octets of content.")
     message_timeout: Duration = Field(
         1800.0, gt=0, description="Time for one mail transaction from MAIL to the end of its content."
     )
+
+    @property
+    def limits(self) -> Limits:
+        """What the receiver keeps by itself."""
+        return Limits(
+            max_size=self.max_size,
+            max_line=self.max_line,
+            max_recipients=self.max_recipients,
+            max_command=self.max_command,
+            max_commands=self.max_commands,
+            max_bad_commands=self.max_bad_commands,
+        )

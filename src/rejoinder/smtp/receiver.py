@@ -252,6 +252,10 @@ class Receiver:
             self._say(reply)
             self._end("closed")
 
+    def abandon(self) -> None:
+        """The connection is gone: obey nothing more. A decision under way may still be answered."""
+        self._end("lost")
+
     # --- reading: a step is a command and its answer, or the event that asks for one ---
 
     def _obey(self) -> tuple[str, Reply | Event] | None:
