@@ -164,6 +164,7 @@ _TOKEN: Final = re.compile(
     | (?P<special>. )
     """
 )
+_DOMAIN: Final = re.compile(r"[^.\[\] ]++(?:\.[^.\[\] ]++)*+\.?|\[[^\[\]]*+\]")
 _PARENTHESIS: Final = re.compile(r"(?s)[()]|\\.")
 _PAIR: Final = re.compile(r"(?s)\\(.)")
 
@@ -275,7 +276,7 @@ def _mailbox(spec: Sequence[_Token]) -> Mailbox | None:
         return None
     at = marks.index("@")
     local, domain = spec[:at], spec[at + 1 :]
-    if not local or not domain or " " in _text(domain):
+    if not local or not _DOMAIN.fullmatch(_text(domain)):
         return None
     return Mailbox(_text(local), _text(domain))
 

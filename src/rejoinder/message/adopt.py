@@ -30,7 +30,8 @@ class Serialisable(Protocol):
 # RFC 5322 §3.6 lets these occur once; RFC 5321 §4.4 and RFC 5322 §3.6.3 keep the removed ones at home.
 _ONCE: Final = frozenset(
     {
-        "from", "sender", "reply-to", "to", "cc", "subject", "date", "message-id", "in-reply-to", "references",
+        "from", "sender", "reply-to", "to", "cc", "subject", "date", "message-id", "in-reply-to",
+        "references",
         "mime-version", "content-type", "content-transfer-encoding", "content-disposition", "content-id",
     }
 )  # fmt: skip

@@ -15,13 +15,14 @@ from typing import Final
 from urllib.parse import quote
 
 from rejoinder.errors import HeaderInjection, MessageError
-from rejoinder.message.address import Address
+from rejoinder.message.address import Address, Mailbox
 from rejoinder.message.encoded_word import encode_words
 
 _NAME: Final = re.compile(r"[!-9;-~]{1,76}")  # RFC 5322 §2.2
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _TOKEN: Final = re.compile(r"[!#$%&'*+.0-9A-Z^_`a-z{|}~-]+")  # RFC 2045 §5.1
 _ATOMS: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+_HOST: Final = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*|\[[A-Za-z0-9:.-]+\]")
 _ID: Final = re.compile(r"<[!-;=?-~]+>")
 _CHUNK: Final = re.compile(r" *[^ ]+")
 
@@ -37,14 +38,17 @@ def field(name: str, value: str) -> bytes:
         MessageError: the name is none.
     """
     value = _checked(name, value.replace("\t", " ").strip(" "))
+    if len(name) + len(value) + 2 <= FOLD_AT and value.isascii() and "=?" not in value:
+        _check_name(name)
+        return f"{name}: {value}\r\n".encode("ascii")
     chunks: list[str] = _CHUNK.findall(value)
     odd = [position for position, chunk in enumerate(chunks) if _needs_encoding(chunk)]
     if odd:
         # Only what must be is encoded, so that "Re:" stays legible to those who do not decode.
         first, last = odd[0], odd[-1] + 1
-        used = len(name) + 2 + len("".join(chunks[:first])) if len("".join(chunks[:first])) < 40 else 0
+        used = len(name) + 2 + sum(map(len, chunks[:first]))
         text = "".join(chunks[first:last]).removeprefix(" ")
-        chunks[first:last] = [f" {word}" for word in encode_words(text, used)]
+        chunks[first:last] = [f" {word}" for word in encode_words(text, used if used < FOLD_AT // 2 else 0)]
     return _folded(name, chunks)
 
 
@@ -100,17 +104,24 @@ def structured(name: str, parts: Iterable[str]) -> bytes:
 
 
 def _address_chunks(name: str, address: Address) -> list[str]:
-    local = _checked(name, address.mailbox.local_part)
+    display = _checked(name, address.display_name)
+    spec = _spec(name, address.mailbox)
+    return [*_phrase(display, len(name) + 2), f" <{spec}>"] if display else [f" {spec}"]
+
+
+def _spec(name: str, mailbox: Mailbox) -> str:
+    local, host = _checked(name, mailbox.local_part), _checked(name, mailbox.host)
     if not local.isascii():
         raise MessageError(
-            f"the local-part of {str(address.mailbox)!r} in the field {name!r} is not ASCII, which needs "
+            f"the local-part of {str(mailbox)!r} in the field {name!r} is not ASCII, which needs "
             "internationalised mail (RFC 6531); use an address in ASCII"
         )
-    spec = str(type(address.mailbox)(local, _checked(name, address.mailbox.host)))
-    display = _checked(name, address.display_name)
-    if not display:
-        return [f" {spec}"]
-    return [*_phrase(display, len(name) + 2), f" <{spec}>"]
+    if not _HOST.fullmatch(host):
+        raise MessageError(
+            f"{mailbox.domain!r} in the field {name!r} is neither a domain nor an address literal "
+            "(RFC 5322 §3.4.1); correct the address"
+        )
+    return str(Mailbox(local, host))
 
 
 def _phrase(text: str, used: int) -> list[str]:
@@ -131,6 +142,8 @@ def _needs_encoding(text: str) -> bool:
 
 def _checked(name: str, value: str) -> str:
     """The value, if neither it nor the name can end a line."""
+    if name.isprintable() and value.isprintable():
+        return value
     for text in (name, value):
         control = _CONTROL.search(text)
         if control:
@@ -138,17 +151,20 @@ def _checked(name: str, value: str) -> str:
                 f"the header field {name[:76]!r} has the control character {control[0]!r} at position "
                 f"{control.start()} of {text[:76]!r}; a field is one line (RFC 5322 §2.2): remove it"
             )
+    return value
+
+
+def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name):
         raise MessageError(
             f"{name[:76]!r} is no name of a header field (RFC 5322 §2.2); "
             "use 1 to 76 printable ASCII characters other than space and colon"
         )
-    return value
 
 
 def _folded(name: str, chunks: Sequence[str]) -> bytes:
     """The field, broken before chunks; each chunk carries its own leading space."""
-    _checked(name, "")
+    _check_name(name)
     lines: list[str] = []
     line = f"{name}:" if chunks else f"{name}: "
     for position, chunk in enumerate(chunks):

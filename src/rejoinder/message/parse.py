@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final, TypeAlias
 
-from rejoinder.message.charset import decode
+from rejoinder.message.charset import codec_of, decode
 from rejoinder.message.headers import Headers, split
 from rejoinder.message.limits import DEFAULT_LIMITS, Limits
 from rejoinder.message.parameters import parse_parameters
@@ -87,7 +87,10 @@ class Part:
     @cached_property
     def text(self) -> str:
         """The content as text, with LF line ends."""
-        text = decode(self.content, self._content_type[1].get("charset"))
+        charset = self._content_type[1].get("charset")
+        wide = (codec_of(charset) or "").startswith(("utf_16", "utf_32"))
+        # The line end that closes the body is two octets, whatever the charset.
+        text = decode(self.content.removesuffix(b"\r\n") if wide else self.content, charset)
         return text.removeprefix("\ufeff").replace("\r\n", "\n")
 
 

@@ -12,18 +12,19 @@ import re
 from base64 import encodebytes
 from typing import Final
 
+from rejoinder.message.encode import MAX_LINE
 from rejoinder.message.encoded_word import decode_base64
 
-_LINE_END: Final = re.compile(rb"\r\n?|\n")
-# What does not travel as it is: anything but printable ASCII, a long line, a line some relays change.
-_NOT_7BIT: Final = re.compile(rb"[^\t\r\n -~]|[^\n]{999}|(?:\A|\n)From ")
+_PLAIN: Final = bytes([0x09, 0x0A, 0x0D, *range(0x20, 0x7F)])
+_ASCII: Final = bytes(range(0x80))
 _FROM: Final = re.compile(rb"(?m)^From ")
-_EIGHT_BIT: Final = re.compile(rb"[\x80-\xff]")
 
 
 def crlf(data: bytes) -> bytes:
     """The data with CRLF as its only line end."""
-    return _LINE_END.sub(b"\r\n", data)
+    if data.count(b"\r\n") == data.count(b"\n") == data.count(b"\r"):
+        return data
+    return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
 
 
 def encode_body(data: bytes) -> tuple[str, bytes]:
@@ -31,11 +32,21 @@ def encode_body(data: bytes) -> tuple[str, bytes]:
     data = crlf(data)
     if not data.endswith(b"\r\n"):
         data += b"\r\n"
-    if not _NOT_7BIT.search(data):
+    if _travels(data):
         return "7bit", data
-    if len(_EIGHT_BIT.findall(data)) * 4 > len(data):
+    if len(data.translate(None, _ASCII)) * 4 > len(data):
         return "base64", encodebytes(data).replace(b"\n", b"\r\n")
     return "quoted-printable", _FROM.sub(b"=46rom ", binascii.b2a_qp(data))
+
+
+def _travels(data: bytes) -> bool:
+    """Whether it is printable ASCII in lines that are not too long and that no relay changes."""
+    return (
+        not data.translate(None, _PLAIN)
+        and not data.startswith(b"From ")
+        and b"\nFrom " not in data
+        and max(map(len, data.split(b"\r\n"))) <= MAX_LINE
+    )
 
 
 def decode_body(data: bytes, encoding: str) -> bytes:
