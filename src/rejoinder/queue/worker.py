@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one loop that claims jobs, keeps their leases and hands them to handlers.
+
+How a job ends is its handler's to say, in the transaction that holds the result:
+
+- the handler ends the claim (``jobs.finish``, ``retry``, ``bury``): done;
+- it raises: logged, and the job is retried by ``queue.failure_schedule``, for ever, never in a hot loop;
+- it returns without ending the claim, or we die: the lease ends, and the job is claimed anew, interrupted;
+- the lease is lost (the machine slept): the handler is cancelled, and whatever it would still commit fails.
+
+The loop wakes for new jobs of this process, for the next due time, when a place becomes free, and once
+every ``queue.poll``. The surprise: a job may be held by somebody outside the loop, who asks only that
+its lease be renewed (``hold``, ``drop``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import structlog
+
+from rejoinder.clock import SECOND, Clock, after
+from rejoinder.errors import LeaseLost, StoreError
+from rejoinder.queue.backoff import Jitter, next_due
+from rejoinder.queue.settings import QueueSettings
+from rejoinder.store import jobs
+from rejoinder.store.records import Job
+from rejoinder.store.unit import Store, Unit
+
+_log: Final = structlog.get_logger(__name__)
+
+
+class Handler(Protocol):
+    """What does the jobs of a kind."""
+
+    async def handle(self, job: Job) -> None:
+        """Do the job and end its claim in the transaction of the result.
+
+        Raises:
+            Exception: whatever went wrong on our side; the job is tried again later.
+        """
+        ...
+
+
+class QueueWorker:
+    """Works off the jobs of the kinds that have a handler."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        settings: QueueSettings,
+        owner: str,
+        handlers: Mapping[str, Handler],
+        *,
+        jitter: Jitter = random.random,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._settings = settings
+        self._owner = owner
+        self._handlers = handlers
+        self._jitter = jitter
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._held: dict[str, _Holding] = {}
+        self._wake = asyncio.Event()
+        self._is_draining = False
+        self._is_claiming = False
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
+
+    async def run(self) -> None:
+        """Claim and work until drained; when cancelled, cancel what is going on and leave it leased."""
+        end_subscription = self._store.on_jobs(self._wake.set)
+        try:
+            async with asyncio.TaskGroup() as group:
+                renewal = group.create_task(self._renew_for_ever())
+                await self._claim_until_draining()
+                await self._is_idle.wait()
+                renewal.cancel()
+        finally:
+            end_subscription()
+            await _cancel(*self._tasks.values())
+
+    async def drain(self, deadline: int) -> None:
+        """Claim nothing more, and return when nothing is held, or soon after that instant.
+
+        What goes on at that instant is cancelled; its lease stays, so that it is known to be interrupted.
+        """
+        self._is_draining = True
+        self._wake.set()
+        await self._wait(self._is_idle, deadline)
+        await _cancel(*self._tasks.values())
+        self._held.clear()
+        self._look_idle()
+
+    def hold(self, job: Job, lost: Callable[[], object] = lambda: None) -> None:
+        """Keep renewing the lease of a job that somebody outside the loop works on.
+
+        Args:
+            job: leased to this worker's owner.
+            lost: called if the lease is lost all the same.
+        """
+        earlier = self._held.get(job.id)
+        self._held[job.id] = _Holding(job.attempt, lost)
+        self._look_idle()
+        if earlier is not None:
+            # We slept through our own lease and claimed the job anew.
+            earlier.lost()
+
+    def drop(self, job: Job) -> None:
+        """Renew the lease of this claim no more."""
+        holding = self._held.get(job.id)
+        if holding is not None and holding.attempt == job.attempt:
+            del self._held[job.id]
+            self._look_idle()
+            # Its lane has room again.
+            self._wake.set()
+
+    def _look_idle(self) -> None:
+        if self._held or self._is_claiming:
+            self._is_idle.clear()
+        else:
+            self._is_idle.set()
+
+    async def _claim_until_draining(self) -> None:
+        while not self._is_draining:
+            self._wake.clear()
+            due = await self._claim()
+            poll = after(self._clock.now(), self._settings.poll)
+            await self._wait(self._wake, poll if due is None else min(due, poll))
+
+    async def _claim(self) -> int | None:
+        """Claim what there are places for and begin it; the instant at which to look again."""
+        places = self._settings.slots - len(self._tasks)
+        if places <= 0:
+            return None
+        self._is_claiming = True
+        self._look_idle()
+        try:
+            claimed, due = await self._store.transaction(lambda: self._claim_unit(places))
+            for job in claimed:
+                await self._begin(job)
+            return due
+        except StoreError as error:
+            _log.error("queue.claim_failed", code=error.code, error=error.text)
+            return None
+        finally:
+            self._is_claiming = False
+            self._look_idle()
+
+    def _claim_unit(self, places: int) -> Unit[tuple[list[Job], int | None]]:
+        kinds, settings = tuple(self._handlers), self._settings
+        claimed = yield from jobs.claim(kinds, self._owner, places, settings.lease, settings.rooms)
+        # In one unit now is one instant, so nothing becomes due between the two questions.
+        return claimed, (yield from jobs.next_due(kinds))
+
+    async def _begin(self, job: Job) -> None:
+        if self._is_draining:
+            await self._give_back(job, lambda: jobs.release(job))
+            return
+        task = asyncio.create_task(self._work(job, self._tasks.get(job.id)), name=f"job {job.id}")
+        self._tasks[job.id] = task
+        self.hold(job, task.cancel)
+        task.add_done_callback(lambda done: self._end(job, done))
+
+    def _end(self, job: Job, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(job.id) is task:
+            del self._tasks[job.id]
+        self.drop(job)
+
+    async def _work(self, job: Job, predecessor: asyncio.Task[None] | None) -> None:
+        try:
+            if predecessor is not None:
+                await _cancel(predecessor)
+            await self._handlers[job.kind].handle(job)
+        except LeaseLost as error:
+            _log.warning("queue.lease_lost", job_id=job.id, kind=job.kind, error=error.text)
+        except Exception:  # noqa: BLE001 - whatever it is, the job is tried again
+            _log.exception("queue.job_failed", job_id=job.id, kind=job.kind, attempt=job.attempt)
+            await self._retry(job)
+
+    async def _retry(self, job: Job) -> None:
+        schedule = self._settings.failure_schedule
+        due = next_due(schedule, min(job.attempt, len(schedule)), self._clock.now(), self._jitter)
+        assert due is not None
+        await self._give_back(job, lambda: jobs.retry(job, due))
+
+    async def _give_back(self, job: Job, make: Callable[[], Unit[None]]) -> None:
+        try:
+            await self._store.transaction(make)
+        except (LeaseLost, StoreError) as error:
+            # The handler ended the claim before it failed, or the lease will end by itself.
+            _log.warning("queue.give_back_failed", job_id=job.id, code=error.code, error=error.text)
+
+    async def _renew_for_ever(self) -> None:
+        while True:
+            await self._clock.sleep(self._settings.lease / 3)
+            try:
+                lost = await self._store.transaction(self._renewal)
+            except StoreError as error:
+                _log.error("queue.renewal_failed", code=error.code, error=error.text)
+                continue
+            for job_id in lost:
+                if holding := self._held.get(job_id):
+                    _log.warning("queue.lease_lost", job_id=job_id)
+                    holding.lost()
+
+    def _renewal(self) -> Unit[list[str]]:
+        return jobs.renew(self._owner, tuple(self._held), self._settings.lease)
+
+    async def _wait(self, event: asyncio.Event, until: int) -> None:
+        """Return when the event is set, at that instant at the latest."""
+        if event.is_set():
+            return
+        set_ = asyncio.create_task(event.wait())
+        sleep = asyncio.create_task(self._clock.sleep((until - self._clock.now()) / SECOND))
+        try:
+            await asyncio.wait((set_, sleep), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            set_.cancel()
+            sleep.cancel()
+
+
+@dataclass(frozen=True, slots=True)
+class _Holding:
+    """A claim whose lease is renewed."""
+
+    attempt: int
+    lost: Callable[[], object]
+
+
+async def _cancel(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
