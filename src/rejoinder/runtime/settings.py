@@ -17,7 +17,7 @@ class WorkersSettings(Settings):
     hold: Duration = Field(
         5.0,
         ge=0,
-        description="How long the sender waits for the worker before it gets 250 and the run goes on alone; 0: never.",
+        description="How long the sender waits for the worker before it gets 250 and the run goes on; 0: not at all.",
     )
     time_limit: Duration = Field(300.0, gt=0, description="When a run is cancelled.")
     grace: Duration = Field(
@@ -29,14 +29,14 @@ class WorkersSettings(Settings):
     memory: Size = Field(
         2 << 30,
         ge=0,
-        description="Address space of one process of a worker, beyond which Python raises MemoryError; 0: no limit.",
+        description="Address space of one process, beyond which Python raises MemoryError; 0: no limit.",
     )
 
 
 class WorkerEntry(Settings):
     """A file of the operator's with `async def email(message, env, ctx)`."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="What routes call it, as in \"tickets\".")
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description='What routes call it, as in "tickets".')
     file: Path = Field(description="The Python file with `async def email(message, env, ctx)`.")
     python: str | None = Field(
         None, description="Another Python interpreter (3.11 or later), whose packages the worker may import."
@@ -46,7 +46,7 @@ class WorkerEntry(Settings):
         16,
         ge=1,
         le=1000,
-        description="How many mails one process handles at a time, if the handler is `async`; a plain `def` handles one.",
+        description="How many mails one process handles at a time; a handler that is no `async def` handles one.",
     )
     variables: Mapping[str, str] = Field(
         default_factory=dict, description="What the worker reads as attributes of `env`."

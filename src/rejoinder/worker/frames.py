@@ -27,7 +27,7 @@ class FrameError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Host to child, first and once: the worker's source as ``blob``, so that a restart runs what ran before."""
+    """Host to child, first and once: the worker's source is the blob; a restart runs what ran before."""
 
     file: str
     name: str
@@ -54,7 +54,7 @@ class LoadFailed:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Host to child: handle this mail. ``blob`` is the header block; ``sender`` is "" for the null reverse-path."""
+    """Host to child: handle this mail. The blob is the header block; ``sender`` "" is the null reverse-path."""
 
     run: int
     event_key: str
