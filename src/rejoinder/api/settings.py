@@ -14,9 +14,7 @@ from rejoinder.settings import Settings
 def _host_and_port(value: str) -> str:
     host, separator, port = value.rpartition(":")
     if not separator or not host or not port.isdecimal() or int(port) > 65535:
-        raise ValueError(
-            f'{value!r} is no address:port, as in "127.0.0.1:8025" or "[::1]:8025"'
-        )
+        raise ValueError(f'{value!r} is no address:port, as in "127.0.0.1:8025" or "[::1]:8025"')
     return value
 
 
