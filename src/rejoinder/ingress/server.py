@@ -26,6 +26,8 @@ from rejoinder.smtp.reply import Reply
 
 _FAILED: Final = Reply(451, "4.3.0", ("local error; try again later",))
 _FULL: Final = Reply(452, "4.3.1", ("no room for more mail at the moment; try again later",))
+_LINGER: Final = 10.0
+"""Seconds that a session which we ended waits for the peer to close."""
 _TIMED_OUT: Final = Reply(421, "4.4.2", ("nothing came for too long; closing",))
 _TOO_SLOW: Final = Reply(421, "4.4.2", ("the mail transaction took too long; closing",))
 _TOO_MANY: Final = Reply(421, "4.3.2", ("too many sessions; try again later",))
@@ -43,7 +45,8 @@ class SmtpServer:
         self.limits: Final = settings.limits
         self.log: FilteringBoundLogger = structlog.get_logger("rejoinder.ingress")
         self.watchdog: Final = Watchdog(
-            clock, min(settings.command_timeout, settings.block_timeout, settings.message_timeout)
+            clock,
+            min(_LINGER, settings.command_timeout, settings.block_timeout, settings.message_timeout),
         )
         self.held = 0
         """Octets of content in all sessions together."""
@@ -54,7 +57,8 @@ class SmtpServer:
         self._at_rest = asyncio.Event()
         self._at_rest.set()
         self._watching: asyncio.Task[None] | None = None
-        self._is_draining = False
+        self.is_draining = False
+        """Whether no new session is taken."""
 
     async def start(self, address: str) -> tuple[str, int]:
         """Listen at ``host:port`` (``[host]:port`` for IPv6); returns where, port 0 having got a number.
@@ -78,7 +82,7 @@ class SmtpServer:
         Returns when all is done, or when the clock passes ``deadline`` (microseconds since the epoch, UTC):
         then connections are cut and unfinished ``accept`` calls cancelled.
         """
-        self._is_draining = True
+        self.is_draining = True
         for listening in self._listening:
             listening.close()
         for session in tuple(self._sessions):
@@ -107,7 +111,7 @@ class SmtpServer:
         self._sessions.add(session)
         self._per_ip[ip] += 1
         self._at_rest.clear()
-        if self._is_draining:
+        if self.is_draining:
             return DRAINING
         if len(self._sessions) > self.settings.max_connections:
             return _TOO_MANY
@@ -171,13 +175,17 @@ class Session(asyncio.Protocol):
         self._advance()
 
     def data_received(self, data: bytes) -> None:
-        """Octets from the peer."""
+        """Octets from the peer; after our last reply they are thrown away."""
+        if self._is_closing:
+            return
         self._receiver.receive_data(data)
         self._advance()
         self._hold_within_limit()
 
     def eof_received(self) -> bool:
-        """The peer sends no more, but may still read."""
+        """The peer sends no more, but may still read; after our last reply that is the end."""
+        if self._is_closing:
+            return False
         self._receiver.receive_eof()
         self._advance()
         return True
@@ -246,7 +254,7 @@ class Session(asyncio.Protocol):
                     self._read_or_wait()
                 case SessionEnded():
                     self._flush()
-                    self._close()
+                    self._close(event)
                     return
                 case _:
                     assert_never(event)
@@ -326,9 +334,16 @@ class Session(asyncio.Protocol):
         else:
             self._transport.resume_reading()
 
-    def _close(self) -> None:
+    def _close(self, event: SessionEnded) -> None:
         self._is_closing = True
         self._count_held()
-        self._extend()
-        if self._transport is not None:
+        self.deadline = after(self._server.clock.now(), _LINGER)
+        if self._transport is None or self._transport.is_closing():
+            return
+        if event.reason == "closed" and not self._server.is_draining:
+            # What the peer has sent meanwhile would make TCP reset the connection at once, and our last
+            # reply could be lost with it: say that no more comes, and wait for the peer to close.
+            self._transport.write_eof()
+            self._transport.resume_reading()
+        else:
             self._transport.close()

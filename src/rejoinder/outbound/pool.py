@@ -76,8 +76,7 @@ class Pool:
     async def _send(
         self, lane: _Lane, hop: NextHop, ehlo_name: str, envelope: Envelope, raw: bytes
     ) -> HopResult:
-        if lane.idle:
-            used = lane.idle.pop()
+        if (used := _take_idle(lane)) is not None:
             result = await self._send_over(used, lane, envelope, raw)
             if used.is_usable or used.was_heard:
                 return result
@@ -103,9 +102,18 @@ class Pool:
                 connection.close()
 
     def _drop(self, lane: _Lane, connection: Connection) -> None:
-        lane.idle.remove(connection)
+        if connection in lane.idle:
+            lane.idle.remove(connection)
         self._tidy(lane)
 
     def _tidy(self, lane: _Lane) -> None:
         if not lane.users and not lane.idle:
             self._lanes.pop(lane.key, None)
+
+
+def _take_idle(lane: _Lane) -> Connection | None:
+    while lane.idle:
+        connection = lane.idle.pop()
+        if connection.is_usable:
+            return connection
+    return None

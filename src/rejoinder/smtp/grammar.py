@@ -119,14 +119,15 @@ def read_mailbox(text: str) -> Mailbox:
 
 
 def write_path(mailbox: Mailbox | None) -> str:
-    """The path in angle brackets, its domain as A-labels; what is written is what ``read_mailbox`` reads.
+    """The path in angle brackets, a domain beyond US-ASCII as A-labels; what is written is what ``read_mailbox`` reads.
 
     Raises:
         AddressError: the mailbox cannot be written in US-ASCII, or could end the command it stands in.
     """
     if mailbox is None:
         return "<>"
-    text = str(Mailbox(mailbox.local_part, mailbox.host))
+    domain = mailbox.domain.removesuffix(".") if mailbox.domain.isascii() else mailbox.host
+    text = str(Mailbox(mailbox.local_part, domain))
     if mailbox.domain or text.lower() != "postmaster":
         read_mailbox(text)
     return f"<{text}>"
