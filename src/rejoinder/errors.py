@@ -23,7 +23,8 @@
         ├── ScopeMissing
         ├── RequestInvalid      names the field
         ├── NotFound
-        │   └── EmailNotFound
+        │   ├── EmailNotFound
+        │   └── AccountNotFound
         ├── MethodNotAllowed
         ├── EmailNotYetAccepted the client shall ask again
         └── NotReady
@@ -326,6 +327,12 @@ class EmailNotFound(NotFound):
     """The account has no mail with this id."""
 
     code = "email-not-found"
+
+
+class AccountNotFound(NotFound):
+    """There is no account of this name."""
+
+    code = "account-not-found"
 
 
 class MethodNotAllowed(ApiError):
