@@ -54,7 +54,8 @@ def claim(
     claimed: list[Job] = []
     while lanes and len(claimed) < limit:
         claimed += yield from _claim_shares(lanes, owner, limit - len(claimed), lease_seconds)
-    return claimed
+    # RETURNING gives no order.
+    return sorted(claimed, key=lambda job: (job.due_at, job.id))
 
 
 def renew(owner: str, job_ids: Sequence[str], lease_seconds: float) -> Unit[list[str]]:
