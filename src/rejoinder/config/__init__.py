@@ -26,6 +26,7 @@ from rejoinder.dns.settings import DnsSettings
 from rejoinder.errors import ConfigError
 from rejoinder.ingress.settings import IngressSettings
 from rejoinder.outbound.settings import OutboundSettings
+from rejoinder.queue.settings import QueueSettings
 from rejoinder.replies.settings import RepliesSettings
 from rejoinder.routing.settings import DomainEntry, RouteEntry
 from rejoinder.runtime.settings import WorkerEntry, WorkersSettings
@@ -48,6 +49,7 @@ class Config(Settings):
     replies: RepliesSettings = Field(default_factory=RepliesSettings)
     ingress: IngressSettings = Field(default_factory=IngressSettings)
     outbound: OutboundSettings = Field(default_factory=OutboundSettings)
+    queue: QueueSettings = Field(default_factory=QueueSettings)
     dns: DnsSettings = Field(default_factory=DnsSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
 
