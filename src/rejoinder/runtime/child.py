@@ -10,6 +10,7 @@ when each of its actions has been judged, even if the child died while one was o
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import signal
@@ -25,9 +26,10 @@ from rejoinder.runtime.values import Actions, Ended, Ending, MessageEvent, Reply
 from rejoinder.runtime.zygote import Zygote
 from rejoinder.worker import frames
 from rejoinder.worker.frames import Frame, FrameError, FrameReader
-from rejoinder.worker.raw import QUESTION
+from rejoinder.worker.raw import QUESTION, Held
 
 _LOG: Final = logging.getLogger("rejoinder.runtime")
+_LARGEST_SAYING: Final = 1 << 18
 _REASON: Final = 400
 """Characters of a reason: an SMTP reply line has 512 octets (RFC 5321 §4.5.3.1.5)."""
 
@@ -47,8 +49,8 @@ class LiveRun:
         self.ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
         self.limit: asyncio.Task[None] | None = None
         self.judging: asyncio.Task[None] | None = None
-        self.cancelled = False
         self.unresponsive = False
+        self.held: Held | None = None
 
 
 class Child(asyncio.Protocol):
@@ -140,7 +142,7 @@ class Child(asyncio.Protocol):
         alone = status is not None and len(self._runs) == 1
         for number, run in list(self._runs.items()):
             if run.unresponsive:
-                self._end(number, Ended(Ending.TIME_LIMIT, error=self._over_the_limit(killed=True)))
+                self._end(number, self._killed(run))
             else:
                 self._end(
                     number, Ended(Ending.CRASH, error=f"the worker's process {how}", neighbour=not alone)
@@ -165,10 +167,14 @@ class Child(asyncio.Protocol):
     async def _keep_time(self, number: int, run: LiveRun, limit: float) -> None:
         if limit:
             await self._clock.sleep(limit)
-        run.cancelled = True
+        for each in self._runs.values():
+            each.held = None
         self._send(frames.Cancel(number))
+        self._zygote.ask(self._number)
         await self._clock.sleep(self._settings.grace)
-        run.unresponsive = True
+        holders = [each for each in self._runs.values() if each.held is not None]
+        for culprit in holders or [run]:
+            culprit.unresponsive = True
         self.kill()
 
     def _end(self, number: int, ended: Ended) -> None:
@@ -225,14 +231,24 @@ class Child(asyncio.Protocol):
         ending = Ending(end.ending)
         error = end.error
         if ending is Ending.TIME_LIMIT:
-            error = f"{self._over_the_limit(killed=False)}\n{error}"
+            error = f"{self._over_the_limit()}\n{error}"
         return Ended(ending, _one_line(end.reason), error, end.log)
 
-    def _over_the_limit(self, *, killed: bool) -> str:
-        text = f"cancelled at its time limit of {self._settings.time_limit:g} s (workers.time_limit)"
-        if killed:
-            text += f"; it did not end within {self._settings.grace:g} s (workers.grace) and was killed"
-        return text
+    def _over_the_limit(self) -> str:
+        return f"cancelled at its time limit of {self._settings.time_limit:g} s (workers.time_limit)"
+
+    def _killed(self, run: LiveRun) -> Ended:
+        error = (
+            f"its process was killed: a run that was {self._over_the_limit()} "
+            f"could not end within {self._settings.grace:g} s (workers.grace)"
+        )
+        if run.held is None:
+            return Ended(Ending.TIME_LIMIT, error=error)
+        return Ended(
+            Ending.TIME_LIMIT,
+            error=f"{error}, because this one stood here:\n{run.held.where}",
+            log=run.held.log,
+        )
 
     def _send(self, frame: Frame) -> None:
         if self._transport is not None and not self._transport.is_closing():
@@ -258,13 +274,16 @@ class Child(asyncio.Protocol):
 
     def _asked_for_raw(self, sock: socket.socket) -> None:
         try:
-            question = sock.recv(QUESTION.size)
+            said = sock.recv(_LARGEST_SAYING)
         except OSError:
             return
-        if len(question) == QUESTION.size:
-            self._go(self._give_raw(sock, *QUESTION.unpack(question)))
-        else:
+        number, rest = said[: QUESTION.size], said[QUESTION.size :]
+        if not number:
             asyncio.get_running_loop().remove_reader(sock)
+        elif not rest:
+            self._go(self._give_raw(sock, *QUESTION.unpack(number)))
+        elif run := self._runs.get(*QUESTION.unpack(number)):
+            run.held = Held(*json.loads(rest))
 
     async def _give_raw(self, sock: socket.socket, number: int) -> None:
         run = self._runs.get(number)

@@ -17,7 +17,14 @@ class WorkersSettings(Settings):
     hold: Duration = Field(
         5.0,
         ge=0,
-        description="How long the sender waits for the worker before it gets 250 and the run goes on; 0: not at all.",
+        description="How long the sender waits for the worker before it gets 250; 0: not at all.",
+    )
+    hold_memory: Size = Field(
+        128 << 20, ge=0, description="Octets of mail held for workers beyond which no further sender waits."
+    )
+    retries: tuple[Duration, ...] = Field(
+        (30, 120, 600, 1800, 7200, 21600, 43200, 86400),
+        description="Pauses before a failed run is tried again; after the last one it is a dead letter.",
     )
     time_limit: Duration = Field(300.0, gt=0, description="When a run is cancelled.")
     grace: Duration = Field(
@@ -46,7 +53,7 @@ class WorkerEntry(Settings):
         16,
         ge=1,
         le=1000,
-        description="How many mails one process handles at a time; a handler that is no `async def` handles one.",
+        description="How many mails one process handles at a time; always one if the handler is not async.",
     )
     variables: Mapping[str, str] = Field(
         default_factory=dict, description="What the worker reads as attributes of `env`."

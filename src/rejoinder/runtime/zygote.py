@@ -66,8 +66,11 @@ class Zygote:
 
     def kill(self, number: int) -> None:
         """End the child and what it started; ``on_exit`` is called when it is dead."""
-        if self._control is not None and number in self._on_exit:
-            self._send(self._control, json.dumps({"kill": number}).encode(), [])
+        self._order("kill", number)
+
+    def ask(self, number: int) -> None:
+        """Have the child say on its raw socket which run holds its thread."""
+        self._order("ask", number)
 
     async def stop(self) -> None:
         """End all children and the zygote; returns when they are gone."""
@@ -96,6 +99,10 @@ class Zygote:
         self._control = control
         asyncio.get_running_loop().add_reader(control, self._read, control)
         return control
+
+    def _order(self, what: str, number: int) -> None:
+        if self._control is not None and number in self._on_exit:
+            self._send(self._control, json.dumps({what: number}).encode(), [])
 
     def _send(self, control: socket.socket, order: bytes, descriptors: list[int]) -> None:
         try:

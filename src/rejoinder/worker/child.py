@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
+import sys
+from types import FrameType
 
 from rejoinder.worker.context import Env
 from rejoinder.worker.frames import Answer, Cancel, Frame, FrameReader, Load, Loaded, LoadFailed, Run, encode
 from rejoinder.worker.handler import Handler, LoadError, load
-from rejoinder.worker.output import capture_output, trimmed
-from rejoinder.worker.raw import RawFetcher
+from rejoinder.worker.output import capture_output, current, trimmed, where
+from rejoinder.worker.raw import Held, RawSocket
 from rejoinder.worker.run import LiveRun
 
 
@@ -26,7 +29,7 @@ def main(frames: socket.socket, raw: socket.socket) -> None:
     except LoadError as error:
         frames.sendall(encode(LoadFailed(trimmed(str(error)))))
         return
-    asyncio.run(_serve(frames, Child(handler, Env(**order.variables), RawFetcher(raw))))
+    asyncio.run(_serve(frames, Child(handler, Env(**order.variables), RawSocket(raw))))
 
 
 def _first(frames: socket.socket) -> Load:
@@ -47,7 +50,7 @@ async def _serve(frames: socket.socket, child: Child) -> None:
 class Child(asyncio.Protocol):
     """The child's end of the pipe, and the runs that are going on."""
 
-    def __init__(self, handler: Handler, env: Env, raw: RawFetcher) -> None:
+    def __init__(self, handler: Handler, env: Env, raw: RawSocket) -> None:
         self._handler = handler
         self._env = env
         self._raw = raw
@@ -62,6 +65,7 @@ class Child(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        signal.signal(signal.SIGUSR1, self._asked_who_holds)
         self.send(Loaded(self._pid, self._handler.is_async))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -83,6 +87,14 @@ class Child(asyncio.Protocol):
     def fetch(self, run: int) -> bytes:
         """The mail of this run as received."""
         return self._raw.fetch(run)
+
+    def _asked_who_holds(self, _: int, frame: FrameType | None) -> None:
+        # A signal handler runs in the context of whatever it interrupts, so it sees whose output is current.
+        capture, threads = current.get(), sys._current_frames()  # noqa: SLF001  # Documented, for debuggers.
+        for number, run in self._runs.items():
+            held = frame if run.capture is capture else threads.get(run.thread or 0)
+            if held is not None:
+                self._raw.tell(number, Held(where(held), run.capture.text()))
 
     def _take(self, frame: Frame) -> None:
         match frame:

@@ -54,7 +54,7 @@ class LoadFailed:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Host to child: handle this mail. The blob is the header block; ``sender`` "" is the null reverse-path."""
+    """Host to child: handle this mail; the blob is its header block, ``sender`` "" the null reverse-path."""
 
     run: int
     event_key: str

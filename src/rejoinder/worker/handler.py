@@ -73,6 +73,6 @@ def _arity(function: Callable[..., object], file: str) -> int:
         signature.bind(*range(arity))
     except TypeError as error:
         raise LoadError(
-            f"`email` of {file} is called with (message, env, ctx) at most, which fails: {error}; write {EXAMPLE}"
+            f"`email` of {file} is called with (message, env, ctx) at most: {error}; write {EXAMPLE}"
         ) from None
     return arity

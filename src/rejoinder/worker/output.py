@@ -14,6 +14,7 @@ import sys
 import traceback
 from contextvars import ContextVar
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
 if TYPE_CHECKING:
@@ -86,6 +87,14 @@ def capture_output() -> None:
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s", force=True
     )
+
+
+def where(frame: FrameType) -> str:
+    """The stack of a thread without the frames that are ours, at most ``LIMIT`` octets."""
+    stack = traceback.StackSummary.from_list(
+        [each for each in traceback.extract_stack(frame) if not each.filename.startswith(_OURS)]
+    )
+    return trimmed("".join(stack.format()))
 
 
 def explain(error: BaseException) -> str:

@@ -67,6 +67,8 @@ class LiveRun:
     """The run of one mail; ``execute`` it in a task of its own."""
 
     def __init__(self, event: Run, handler: Handler, env: Env, channel: Channel) -> None:
+        self.capture = Capture()
+        self.thread: int | None = None
         self._number = event.run
         self._handler = handler
         self._channel = channel
@@ -83,17 +85,16 @@ class LiveRun:
     async def execute(self) -> End:
         """Handle the mail; never raises."""
         self._task = asyncio.current_task()
-        capture = Capture()
-        current.set(capture)
+        current.set(self.capture)
         error = await self._failure()
         for task in self._background:
             task.cancel()
         if self._background:
             await asyncio.wait(self._background)
         self._over = True
-        self._note_unseen(capture)
+        self._note_unseen()
         ending, reason = self._ending(error)
-        return End(self._number, ending, reason, explain(error) if error else "", capture.text())
+        return End(self._number, ending, reason, explain(error) if error else "", self.capture.text())
 
     def cancel(self) -> None:
         """The time is over: what waits is cancelled, and no action is taken any more."""
@@ -185,6 +186,7 @@ class LiveRun:
         context = contextvars.copy_context()
 
         def call() -> BaseException | None:
+            self.thread = threading.get_ident()
             try:
                 outcome.append(context.run(self._handler.call, *self._arguments))
             except BaseException as error:  # noqa: BLE001  # As in _failure.
@@ -210,12 +212,12 @@ class LiveRun:
             return TIME_LIMIT, ""
         return (EXCEPTION, "") if error is not None else self._verdict
 
-    def _note_unseen(self, capture: Capture) -> None:
+    def _note_unseen(self) -> None:
         """A refusal that nobody awaited is no failure of the run, but its author should read of it."""
         for action in self._actions:
             error = action.answer.exception() if action.answer.done() else None
             if error is not None and not action.awaited:
-                capture.write(f"{type(error).__name__} (not awaited): {error}\n".encode())
+                self.capture.write(f"{type(error).__name__} (not awaited): {error}\n".encode())
 
 
 def refusal(answer: Answer) -> ActionRefused:

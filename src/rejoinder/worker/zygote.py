@@ -3,7 +3,8 @@
 
 It has one thread and no loop, so forking it is safe, which forking the server would not be. It takes
 orders as datagrams of JSON: ``{"spawn": n, "memory": octets}`` with the child's two sockets, and
-``{"kill": n}``; it reports ``{"exited": n, "status": s}``. The surprise: it kills a child's process
+``{"kill": n}`` or ``{"ask": n}`` (who holds your thread?); it reports ``{"exited": n, "status": s}``. The
+surprise: it kills a child's process
 group while the child is still a zombie, since only until then does the number surely mean that group.
 
 When the host is gone, it ends all children and itself; when it is killed, the kernel ends them.
@@ -72,8 +73,10 @@ class Zygote:
         order: dict[str, int] = json.loads(text)
         if "spawn" in order:
             self._spawn(order["spawn"], order["memory"], descriptors)
-        elif (pid := self._pids.get(order["kill"])) is not None:
+        elif pid := self._pids.get(order.get("kill", 0)):
             _kill_group(pid)
+        elif pid := self._pids.get(order.get("ask", 0)):
+            os.kill(pid, signal.SIGUSR1)
         return True
 
     def _spawn(self, number: int, memory: int, descriptors: list[int]) -> None:
@@ -96,6 +99,7 @@ class Zygote:
                 os._exit(status)  # The signal was ordered too late.
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # Until the worker is loaded.
             self._control.close()
             os.close(self._wake)
             _limit(memory)
