@@ -64,8 +64,8 @@ class State(Enum):
     """The last reply is given, or the client has gone."""
 
 
-END: Final = "."
-"""The end of content, as if it were a command."""
+END: Final = "end of content"
+"""The end of content as if it were a command; the blanks make it one that no client can say."""
 
 _RESTART: Final = {"HELO": State.READY, "EHLO": State.READY}
 

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from rejoinder.smtp.reply import Reply
+from rejoinder.smtp.transcript import Transcript
+
+
+def test_the_opening_is_kept_and_the_transaction_before_is_not() -> None:
+    transcript = Transcript()
+    transcript.server(Reply(220, None, ("mx",)).to_lines())
+    transcript.client(b"EHLO c.example")
+    transcript.begin()
+    transcript.client(b"MAIL FROM:<a@c.example>")
+    transcript.content(12)
+    transcript.begin()
+    transcript.client(b"MAIL FROM:<b@c.example>")
+    transcript.note("gone")
+    assert transcript.lines == ("S: 220 mx", "C: EHLO c.example", "C: MAIL FROM:<b@c.example>", "(gone)")
+
+
+def test_what_is_not_printable_is_escaped() -> None:
+    transcript = Transcript()
+    transcript.client(b"NO\0OP\r\x1b[2J \xff")
+    assert transcript.lines == (r"C: NO\x00OP\r\x1b[2J \xff",)
+
+
+def test_it_is_bounded_and_still_counts_content() -> None:
+    transcript = Transcript()
+    for _ in range(10_000):
+        transcript.client(b"x" * 10_000)
+    transcript.content(3)
+    assert len(transcript.lines) == 513
+    assert transcript.lines[-1] == "C: (3 octets)"
+    assert sum(map(len, transcript.lines)) < 300_000
