@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The composition root: from a configuration to a running server.
+
+The only module that names drivers: SQLite, the live clock, the live resolver, the operating system's
+randomness. Everything is made once, top to bottom, and given what it needs. ``Server.start`` runs a server
+in the current loop; ``serve`` is the process around it, with its lock and signals.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Self
+
+import structlog
+
+from rejoinder.api.app import create_app
+from rejoinder.api.server import HttpServer
+from rejoinder.clock import Clock, after
+from rejoinder.clock.live import LiveClock
+from rejoinder.config import Config
+from rejoinder.dispatch.run import Finisher, GoingOn, RunHandler
+from rejoinder.dns import Resolver
+from rejoinder.dns.live import LiveResolver
+from rejoinder.errors import ListenError
+from rejoinder.ids import Ids, Randomness
+from rejoinder.ingress.accept import Acceptor
+from rejoinder.ingress.commit import Committer
+from rejoinder.ingress.server import SmtpServer
+from rejoinder.outbound.deliver import DeliverHandler
+from rejoinder.outbound.keys import load_signers
+from rejoinder.outbound.pool import Pool, PoolSettings
+from rejoinder.outbound.sign import Signing
+from rejoinder.queue.worker import QueueWorker
+from rejoinder.replies.submit import DELIVER
+from rejoinder.routing.table import Table
+from rejoinder.runtime.conclusion import RUN, Concluder
+from rejoinder.runtime.host import WorkerHost
+from rejoinder.runtime.run import Runner
+from rejoinder.store import jobs, secrets
+from rejoinder.store.lock import ServerLock
+from rejoinder.store.raw import RawStore
+from rejoinder.store.raw.files import RawFiles
+from rejoinder.store.sqlite import SqliteStore
+from rejoinder.store.unit import Unit
+
+DRAIN: Final = 30.0
+"""Seconds that what is going on may take to end when the server stops."""
+
+_log = structlog.get_logger("app")
+
+Address = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a server takes from outside itself, so that tests can give something else."""
+
+    clock: Clock
+    randomness: Randomness
+    resolver: Resolver | None = None
+    """None: the resolvers of the configuration."""
+
+    @classmethod
+    def live(cls) -> Self:
+        """The real ones."""
+        return cls(LiveClock(), os.urandom)
+
+
+class Server:
+    """A running server; made by ``start``, ended by ``stop``."""
+
+    def __init__(self, config: Config, surroundings: Surroundings, store: SqliteStore, secret: bytes) -> None:
+        clock = self._clock = surroundings.clock
+        ids = Ids(surroundings.randomness)
+        hostname = config.ingress.hostname or socket.getfqdn()
+        owner = f"{hostname}-{ids.unique(clock.now())}"
+        resolver = surroundings.resolver or LiveResolver(config.dns)
+        raw_store = RawStore(config.store, ids, clock, RawFiles(config.store.data_dir / "raw"))
+
+        self.store = store
+        self._host = WorkerHost(config.workers, config.worker, clock)
+        self._signing = Signing(load_signers(config.domain, config.store.data_dir))
+        self._pool = Pool(PoolSettings(), clock)
+
+        runner = Runner(
+            self._host,
+            store,
+            raw_store,
+            clock,
+            ids,
+            secret,
+            config.replies,
+            max_size=config.outbound.max_size,
+        )
+        concluder = Concluder(raw_store, clock, ids, random_fraction, secret, config.workers, hostname)
+        finisher = Finisher(store, concluder)
+        deliver = DeliverHandler(
+            store,
+            raw_store,
+            resolver,
+            self._pool,
+            self._signing,
+            clock,
+            ids,
+            config.outbound,
+            ehlo=config.outbound.ehlo or hostname,
+        )
+        run = RunHandler(store, raw_store, runner, concluder, finisher)
+        self._queue = QueueWorker(store, clock, config.queue, owner, {RUN: run, DELIVER: deliver})
+        self._going_on = GoingOn(finisher, self._queue)
+        self._acceptor = Acceptor(
+            store=store,
+            table=Table(config.domain, config.route),
+            resolver=resolver,
+            clock=clock,
+            ids=ids,
+            runner=runner,
+            committer=Committer(
+                store,
+                raw_store,
+                concluder,
+                clock,
+                ids,
+                hostname=hostname,
+                owner=owner,
+                lease=config.queue.lease,
+            ),
+            dispatch=self._going_on,
+            ingress=config.ingress,
+            workers=config.workers,
+            hostname=hostname,
+        )
+        self._smtp = SmtpServer(config.ingress, self._acceptor, clock, hostname)
+        api = create_app(
+            store,
+            raw_store,
+            is_held=lambda account, email_id: self._acceptor.is_held(email_id),
+            is_ready=lambda: not self._smtp.is_draining,
+            new_request_id=lambda: f"req_{ids.unique(clock.now())}",
+        )
+        self._http = HttpServer(api, config.http)
+        self._tasks: list[asyncio.Task[None]] = []
+        self.smtp_addresses: tuple[Address, ...] = ()
+        self.http_address: Address = ("", 0)
+
+    @classmethod
+    async def start(cls, config: Config, surroundings: Surroundings | None = None) -> Self:
+        """Open the store, start the workers, listen, and begin to work.
+
+        Raises:
+            RejoinderError: something cannot be had; nothing is left running.
+        """
+        surroundings = surroundings or Surroundings.live()
+        store = await SqliteStore.open(config.store, surroundings.clock)
+        try:
+            new = surroundings.randomness(32)
+            secret = await store.transaction(lambda: _secret(new))
+            # Whoever held these is dead: one server owns a data_dir, and it is this one now.
+            await store.transaction(lambda: jobs.void_leases(None))
+            server = cls(config, surroundings, store, secret)
+            await server._begin(config)
+        except BaseException:
+            await store.close()
+            raise
+        return server
+
+    async def stop(self, within: float = DRAIN) -> None:
+        """Take no more, let what goes on end for so many seconds, and close everything."""
+        deadline = after(self._clock.now(), within)
+        self._acceptor.drain()
+        await self._smtp.drain(deadline)
+        await self._queue.drain(deadline)
+        await self._going_on.stop()
+        await self._close()
+
+    async def _begin(self, config: Config) -> None:
+        try:
+            await self._host.start()
+            self._tasks = [
+                asyncio.create_task(self._queue.run(), name="queue"),
+                asyncio.create_task(self._host.watch(), name="watch"),
+            ]
+            self.http_address = await self._http.start()
+            self.smtp_addresses = tuple(
+                [await self._listen(listener.address) for listener in config.ingress.listen]
+            )
+        except BaseException:
+            await self._smtp.drain(self._clock.now())
+            await self._close()
+            raise
+
+    async def _listen(self, address: str) -> Address:
+        try:
+            return await self._smtp.start(address)
+        except OSError as error:
+            raise ListenError(
+                f'ingress.listen address = "{address}" cannot be listened on: {error.strerror or error}; '
+                "end the program that has the port, or set another in [[ingress.listen]]"
+            ) from error
+
+    async def _close(self) -> None:
+        await self._http.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._host.stop()
+        await self._pool.close()
+        self._signing.close()
+        await self.store.close()
+
+
+async def serve(config: Config, *, ready: Callable[[Server], None] = lambda server: None) -> None:
+    """Run a server until SIGTERM or SIGINT, then drain it; a second signal does not wait."""
+    with ServerLock(config.store.data_dir):
+        server = await Server.start(config)
+        stopping = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopping.set)
+        _log.info("app.started", smtp=_shown(server.smtp_addresses), http=_shown([server.http_address]))
+        ready(server)
+        await stopping.wait()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+        _log.info("app.draining", seconds=DRAIN)
+        await server.stop()
+        _log.info("app.stopped")
+
+
+def random_fraction() -> float:
+    """A number from 0 up to 1, for spreading retries."""
+    return int.from_bytes(os.urandom(4), "big") / 2**32
+
+
+def _shown(addresses: Sequence[Address]) -> str:
+    return ", ".join(f"{host}:{port}" for host, port in addresses)
+
+
+def _secret(new: bytes) -> Unit[bytes]:
+    """The secret of this store, made by whoever opened it first."""
+    yield from secrets.keep_server_secret(new)
+    kept = yield from secrets.server_secret()
+    assert kept is not None
+    return kept

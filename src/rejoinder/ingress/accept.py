@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a mail becomes ours: hold, decide, commit, answer.
+
+The story: the content has ended. What no policy can make right is refused; who sent it is found out; each
+recipient that is new gets a try of its worker. The session holds until every try has settled or the time
+for holding is over. Then the answer is decided from all recipients (``ingress.decide``), everything becomes
+durable in one transaction, and only then the sender hears the answer. A try that goes on is leased to us and
+finished by ``dispatch`` when it ends.
+
+The surprise: the same mail may come twice at the same time. In one process the second waits for the first;
+between processes the loser of the unique key discards what its workers did and gives the winner's answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+import structlog
+
+from rejoinder.clock import Clock
+from rejoinder.dns import Resolver
+from rejoinder.errors import MessageError, StoreError
+from rejoinder.ids import Ids
+from rejoinder.ingress.arrival import Arrival, Recipient, recipient
+from rejoinder.ingress.commit import REMEMBERED, Committer, SeenElsewhere
+from rejoinder.ingress.decide import Handling, overall
+from rejoinder.ingress.session import Client, Delivery
+from rejoinder.ingress.settings import IngressSettings
+from rejoinder.ingress.turns import Turns
+from rejoinder.mailauth.authenticate import authenticate
+from rejoinder.mailauth.verdict import Verdict
+from rejoinder.message.address import Mailbox
+from rejoinder.replies.original import Original
+from rejoinder.routing.table import Table, Target, Unroutable
+from rejoinder.runtime.run import Assignment, Runner, Try
+from rejoinder.runtime.settings import WorkersSettings
+from rejoinder.runtime.source import Held
+from rejoinder.smtp.reply import Reply
+from rejoinder.store import seen, sent
+from rejoinder.store.records import EventKind, Job, Seen
+from rejoinder.store.unit import Store, Unit
+
+MOST_HELD_RECIPIENTS = 10
+"""With more recipients than this the sender does not wait for workers."""
+
+_log = structlog.get_logger("ingress")
+
+
+class Dispatch(Protocol):
+    """Takes over the tries that go on after the answer."""
+
+    def adopt(self, attempt: Try, job: Job) -> None:
+        """Keep the lease of the job, and finish the run when the try ends."""
+        ...
+
+
+class Acceptor:
+    """The ``MailHandler`` of the house."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        table: Table,
+        resolver: Resolver,
+        clock: Clock,
+        ids: Ids,
+        runner: Runner,
+        committer: Committer,
+        dispatch: Dispatch,
+        ingress: IngressSettings,
+        workers: WorkersSettings,
+        hostname: str,
+    ) -> None:
+        self._store = store
+        self._table = table
+        self._resolver = resolver
+        self._clock = clock
+        self._ids = ids
+        self._runner = runner
+        self._committer = committer
+        self._dispatch = dispatch
+        self._ingress = ingress
+        self._workers = workers
+        self._hostname = hostname
+        self._turns = Turns()
+        self._held_ids: set[str] = set()
+        self._held_octets = 0
+        self._draining = False
+
+    def drain(self) -> None:
+        """From now on no sender waits for a worker."""
+        self._draining = True
+
+    def is_held(self, email_id: str) -> bool:
+        """Whether a mail of this id has arrived here and is not yet committed."""
+        return email_id in self._held_ids
+
+    def recipient(self, forward_path: Mailbox, reverse_path: Mailbox | None, client: Client) -> Reply | None:
+        """Whether the forward-path has a target; see ``MailHandler``."""
+        match self._table.find(forward_path):
+            case Unroutable.RELAYING:
+                return Reply.of(550, "5.7.1", "Relaying denied")
+            case Unroutable.UNKNOWN_MAILBOX:
+                return Reply.of(550, "5.1.1", "No such mailbox here")
+            case Target():
+                return None
+
+    async def accept(self, delivery: Delivery) -> Reply:
+        """Take one mail; see ``MailHandler``."""
+        try:
+            arrival = Arrival.of(delivery)
+        except MessageError as error:
+            return await self._refused(delivery, Reply.of(*error.smtp_reply, "The header block is too large"))
+        refusal = arrival.refusal()
+        if refusal is not None:
+            return await self._refused(delivery, refusal)
+        verdict = await self._authenticated(arrival)
+        if verdict.failed_for_now and self._ingress.on_dns_failure == "defer":
+            answer = Reply.of(
+                451, "4.4.3", "The DNS failed while the sender was authenticated, try again later"
+            )
+            return await self._note(EventKind.DEFERRED_IN, delivery, answer)
+        recipients = self._recipients(arrival)
+        async with self._turns.taken(each.event_key for each in recipients):
+            with self._holding(recipients, len(delivery.raw)):
+                return await self._take(arrival, verdict, recipients)
+
+    def _recipients(self, arrival: Arrival) -> Sequence[Recipient]:
+        """The recipients, each mailbox once however often it was named."""
+        found: dict[tuple[str, str], Recipient] = {}
+        for path in arrival.delivery.envelope.forward_paths:
+            target = self._table.find(path)
+            if isinstance(target, Target) and (path.local_part, path.host) not in found:
+                found[path.local_part, path.host] = recipient(arrival, path, target, self._ids)
+        return list(found.values())
+
+    async def _authenticated(self, arrival: Arrival) -> Verdict:
+        delivery = arrival.delivery
+        return await authenticate(
+            delivery.raw,
+            arrival.headers,
+            arrival.body_offset,
+            ip=delivery.client.ip,
+            helo=delivery.client.helo or "",
+            reverse_path=delivery.envelope.reverse_path,
+            resolver=self._resolver,
+            now=delivery.received_at,
+            receiver=self._hostname,
+        )
+
+    async def _take(self, arrival: Arrival, verdict: Verdict, recipients: Sequence[Recipient]) -> Reply:
+        horizon = arrival.delivery.received_at - REMEMBERED
+        earlier, ours = await self._store.read(lambda: _known(arrival, recipients, horizon))
+        handlings = [
+            Handling(
+                to, _original(arrival, to, verdict, to.target.account in ours), earlier.get(to.event_key)
+            )
+            for to in recipients
+        ]
+        for handling in handlings:
+            handling.assignment = _assignment(arrival, handling)
+        if self._may_hold(handlings):
+            for handling in handlings:
+                if handling.assignment is not None:
+                    handling.attempt = self._runner.start(handling.assignment)
+            await self._hold([each.attempt for each in handlings if each.attempt is not None])
+        while True:
+            answer = overall(handlings)
+            try:
+                await self._commit(arrival, handlings, answer)
+            except SeenElsewhere as lost:
+                await self._discard(handlings, lost.seen)
+                continue
+            except StoreError as error:
+                _log.error("ingress.commit_failed", code=error.code, error=error.text)
+                await self._abandon(handlings)
+                return Reply.of(*error.smtp_reply, "Temporary failure, try again later")
+            return answer
+
+    def _may_hold(self, handlings: Sequence[Handling]) -> bool:
+        workers = [each.assignment.worker for each in handlings if each.assignment is not None]
+        return (
+            not self._draining
+            and self._workers.hold > 0
+            and len(handlings) <= MOST_HELD_RECIPIENTS
+            and self._held_octets <= self._workers.hold_memory
+            and all(self._runner.has_room(worker) for worker in workers)
+        )
+
+    async def _hold(self, tries: Sequence[Try]) -> None:
+        if not tries:
+            return
+        settled = asyncio.create_task(_all_settled(tries))
+        over = asyncio.create_task(self._clock.sleep(self._workers.hold))
+        await asyncio.wait({settled, over}, return_when=asyncio.FIRST_COMPLETED)
+        for waiting in (settled, over):
+            waiting.cancel()
+        await asyncio.wait({settled, over})
+
+    async def _commit(self, arrival: Arrival, handlings: Sequence[Handling], answer: Reply) -> None:
+        if answer.is_transient:
+            await self._abandon(handlings)
+            await self._note(EventKind.DEFERRED_IN, arrival.delivery, answer)
+            return
+        await self._committer.commit(arrival, handlings, answer)
+        for handling in handlings:
+            if handling.attempt is not None:
+                handling.attempt.committed()
+            if handling.goes_on and handling.job is not None and handling.attempt is not None:
+                self._dispatch.adopt(handling.attempt, handling.job)
+
+    async def _discard(self, handlings: Sequence[Handling], winner: Seen) -> None:
+        for handling in handlings:
+            if handling.to.event_key == winner.event_key:
+                handling.earlier, handling.assignment = winner, None
+                if handling.attempt is not None:
+                    await handling.attempt.cancel()
+                    handling.attempt = None
+
+    async def _abandon(self, handlings: Sequence[Handling]) -> None:
+        for handling in handlings:
+            if handling.attempt is not None:
+                await handling.attempt.cancel()
+
+    async def _refused(self, delivery: Delivery, answer: Reply) -> Reply:
+        return await self._note(EventKind.REJECTED, delivery, answer)
+
+    async def _note(self, kind: EventKind, delivery: Delivery, answer: Reply) -> Reply:
+        """Leave an event row for a mail that is not kept."""
+        try:
+            await self._committer.note(kind, delivery, answer)
+        except StoreError as error:
+            _log.error("ingress.event_lost", error=error.text, answer=str(answer))
+        return answer
+
+    @contextmanager
+    def _holding(self, recipients: Sequence[Recipient], octets: int) -> Iterator[None]:
+        ids = {each.email_id for each in recipients}
+        self._held_ids |= ids
+        self._held_octets += octets
+        try:
+            yield
+        finally:
+            self._held_ids -= ids
+            self._held_octets -= octets
+
+
+async def _all_settled(tries: Sequence[Try]) -> None:
+    for each in tries:
+        await each.settled()
+
+
+def _assignment(arrival: Arrival, handling: Handling) -> Assignment | None:
+    """What the target's worker shall do; None where there is none, or where the mail is known."""
+    to, delivery = handling.to, arrival.delivery
+    if handling.earlier is not None or to.target.worker is None:
+        return None
+    return Assignment(
+        account=to.target.account,
+        worker=to.target.worker,
+        run_id=to.run_id,
+        attempt=1,
+        event_key=to.event_key,
+        event_key_stable=to.event_key_stable,
+        original=handling.original,
+        raw=Held(delivery.raw),
+        raw_size=len(delivery.raw),
+        auth=json.dumps(handling.original.verdict.as_evidence()),
+        received_at=delivery.received_at,
+        references=arrival.references,
+        in_reply_to=arrival.in_reply_to,
+    )
+
+
+def _original(arrival: Arrival, to: Recipient, verdict: Verdict, ours: bool) -> Original:
+    reverse_path = arrival.delivery.envelope.reverse_path
+    return Original(to.email_id, reverse_path, to.forward_path, arrival.headers, verdict, ours)
+
+
+def _known(
+    arrival: Arrival, recipients: Sequence[Recipient], horizon: int
+) -> Unit[tuple[Mapping[str, Seen], frozenset[str]]]:
+    """Which recipients had this mail before, and for which accounts its Message-ID is one that we made."""
+    earlier: dict[str, Seen] = {}
+    ours: set[str] = set()
+    message_id = arrival.message_id
+    for account in {each.target.account for each in recipients}:
+        if message_id is not None and (yield from sent.is_ours(account, message_id)):
+            ours.add(account)
+    for each in recipients:
+        found = yield from seen.find(each.target.account, each.event_key, horizon)
+        if found is not None:
+            earlier[each.event_key] = found
+    return earlier, frozenset(ours)

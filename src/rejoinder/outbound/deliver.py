@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a message leaves: load, sign, find the next hops, try them in turn, record.
+
+One job is one message and one destination domain, with all forward-paths there that are not settled. A
+positive answer settles a forward-path as delivered, a permanent one as bounced; anything else is tried again
+by ``outbound.schedule``, at the next MX first where the host itself was the trouble (RFC 5321 §5.1).
+
+The surprise: an attempt whose outcome nobody knows, because the connection or our process died after the
+content had gone (RFC 1047), is marked ``uncertain`` and repeated with the same bytes under the same
+Message-ID, so that a receiver can tell the two for one.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from rejoinder.clock import Clock
+from rejoinder.dns import Resolver
+from rejoinder.ids import Ids
+from rejoinder.message.address import parse_mailbox
+from rejoinder.outbound.connection import HopResult, NextHop
+from rejoinder.outbound.mx import Unreachable, next_hops
+from rejoinder.outbound.pool import Pool
+from rejoinder.outbound.settings import OutboundSettings
+from rejoinder.outbound.sign import Signing
+from rejoinder.queue.backoff import Jitter, next_due
+from rejoinder.smtp.envelope import Envelope
+from rejoinder.smtp.reply import Reply
+from rejoinder.store import events, jobs, raws, sent
+from rejoinder.store.evidence import Json, evidence
+from rejoinder.store.raw import RawStore
+from rejoinder.store.records import Delivery, DeliveryStatus, Event, EventKind, Job, Raw, Sent
+from rejoinder.store.unit import Store, Unit
+
+_UNSETTLED = (DeliveryStatus.QUEUED, DeliveryStatus.DEFERRED)
+_EVENT_OF = {
+    DeliveryStatus.DELIVERED: EventKind.DELIVERED,
+    DeliveryStatus.BOUNCED: EventKind.BOUNCED,
+    DeliveryStatus.DEFERRED: EventKind.DELAYED,
+    DeliveryStatus.EXPIRED: EventKind.EXPIRED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """What one attempt came to, for every forward-path of the job."""
+
+    replies: tuple[tuple[Delivery, Reply | None], ...]
+    dialogue: tuple[str, ...]
+    hop: str
+    uncertain: bool
+
+
+class DeliverHandler:
+    """The queue's handler of deliveries."""
+
+    def __init__(
+        self,
+        store: Store,
+        raw_store: RawStore,
+        resolver: Resolver,
+        pool: Pool,
+        signing: Signing,
+        clock: Clock,
+        ids: Ids,
+        settings: OutboundSettings,
+        *,
+        ehlo: str,
+        jitter: Jitter = random.random,
+    ) -> None:
+        self._store = store
+        self._raws = raw_store
+        self._resolver = resolver
+        self._pool = pool
+        self._signing = signing
+        self._clock = clock
+        self._ids = ids
+        self._settings = settings
+        self._ehlo = ehlo
+        self._jitter = jitter
+
+    async def handle(self, job: Job) -> None:
+        """Attempt the delivery; see ``queue.worker.Handler``."""
+        domain = json.loads(job.payload)["domain"]
+        loaded = await self._store.read(lambda: _load(job, domain))
+        if loaded is None:
+            await self._store.transaction(lambda: jobs.finish(job))
+            return
+        message, deliveries, raw = loaded
+        author = parse_mailbox(message.author)
+        content = await self._signing.signed(author.host, await self._raws.load(raw), self._clock.now())
+        attempt = await self._attempt(message, deliveries, domain, content)
+        await self._record(job, message, attempt)
+
+    async def _attempt(
+        self, message: Sent, deliveries: Sequence[Delivery], domain: str, content: bytes
+    ) -> _Attempt:
+        hops = await self._hops(domain)
+        if isinstance(hops, Unreachable):
+            reply = Reply.of(550 if hops.permanent else 451, hops.status, hops.reason)
+            return _Attempt(tuple((each, reply) for each in deliveries), (), "", False)
+        envelope = Envelope(
+            None if message.reverse_path is None else parse_mailbox(message.reverse_path),
+            tuple(parse_mailbox(each.forward_path) for each in deliveries),
+            len(content),
+        )
+        hop, result, dialogue = await self._talk(hops, envelope, content)
+        replies = tuple(
+            (each, outcome.reply) for each, outcome in zip(deliveries, result.outcomes, strict=True)
+        )
+        if result.state == "greeting-refused":
+            # RFC 5321 §3.1: a host that refuses the session says nothing about the mail.
+            replies = tuple((each, _later(reply)) for each, reply in replies)
+        return _Attempt(replies, dialogue, hop.name, result.state == "uncertain")
+
+    async def _talk(
+        self, hops: Sequence[NextHop], envelope: Envelope, content: bytes
+    ) -> tuple[NextHop, HopResult, tuple[str, ...]]:
+        """Try the next hops until one answers for the mail, or may have taken it."""
+        dialogue: tuple[str, ...] = ()
+        for hop in hops:
+            result = await self._pool.send(hop, self._ehlo, envelope, content)
+            dialogue += (f"({hop.name} [{hop.address}]:{hop.port})", *result.dialogue)
+            if result.state in ("answered", "uncertain") or hop is hops[-1]:
+                return hop, result, dialogue
+        raise AssertionError("there is always a next hop")
+
+    async def _hops(self, domain: str) -> Sequence[NextHop] | Unreachable:
+        settings = self._settings
+        match settings.route:
+            case "direct":
+                return await next_hops(
+                    domain,
+                    self._resolver,
+                    port=settings.mx_port,
+                    allow_private=settings.allow_private_mx,
+                    shuffle=random.shuffle,
+                )
+            case "relay":
+                return await relay_hops(*settings.relay_host(), self._resolver)
+        assert_never(settings.route)
+
+    async def _record(self, job: Job, message: Sent, attempt: _Attempt) -> None:
+        now = self._clock.now()
+        due = next_due(self._settings.schedule, job.attempt, now, self._jitter)
+        results = [
+            replace(
+                delivery,
+                status=_status(reply, due),
+                attempts=delivery.attempts + 1,
+                last_reply=None if reply is None else str(reply),
+                uncertain=delivery.uncertain or attempt.uncertain or job.interrupted,
+                updated_at=now,
+            )
+            for delivery, reply in attempt.replies
+        ]
+        steps = [self._attempted(job, message, attempt), *(self._settled(message, each) for each in results)]
+        await self._store.transaction(lambda: _write(job, results, steps, due))
+
+    def _attempted(self, job: Job, message: Sent, attempt: _Attempt) -> Event:
+        return self._event(
+            message,
+            EventKind.ATTEMPTED,
+            attempt=job.attempt,
+            next_hop=attempt.hop or None,
+            dialogue=list(attempt.dialogue),
+            uncertain=attempt.uncertain or None,
+            repeats_uncertain=job.interrupted or any(each.uncertain for each, _ in attempt.replies) or None,
+        )
+
+    def _settled(self, message: Sent, delivery: Delivery) -> Event:
+        return self._event(
+            message,
+            _EVENT_OF[delivery.status],
+            forward_path=delivery.forward_path,
+            reply=delivery.last_reply,
+            uncertain=delivery.uncertain or None,
+        )
+
+    def _event(self, message: Sent, kind: EventKind, **values: Json) -> Event:
+        now = self._clock.now()
+        return Event(
+            self._ids.new("event", now),
+            message.account,
+            kind,
+            now,
+            message.email_id,
+            message.id,
+            message.run_id,
+            evidence(**values),
+        )
+
+
+async def relay_hops(host: str, port: int, resolver: Resolver) -> Sequence[NextHop] | Unreachable:
+    """The addresses of the configured next hop; the operator chose it, so it may be private."""
+    if host.replace(".", "").isdigit() or ":" in host:
+        return [NextHop(host, host, port)]
+    addresses = await resolver.query(host, "A")
+    if addresses.hosts:
+        return [NextHop(host, address, port) for address in addresses.hosts]
+    return Unreachable(False, "4.4.4", f"the relay {host} has no address ({addresses.rcode})")
+
+
+def _later(reply: Reply | None) -> Reply | None:
+    if reply is None or reply.is_transient:
+        return reply
+    return Reply.of(450, "4.3.2", f"the host refused the session: {reply}")
+
+
+def _status(reply: Reply | None, due: int | None) -> DeliveryStatus:
+    if reply is not None and reply.is_positive:
+        return DeliveryStatus.DELIVERED
+    if reply is not None and reply.is_permanent:
+        return DeliveryStatus.BOUNCED
+    return DeliveryStatus.EXPIRED if due is None else DeliveryStatus.DEFERRED
+
+
+def _load(job: Job, domain: str) -> Unit[tuple[Sent, list[Delivery], Raw] | None]:
+    message = yield from sent.by_id(job.subject_id)
+    if message is None:
+        return None
+    unsettled = [
+        each
+        for each in (yield from sent.deliveries(message.id))
+        if each.status in _UNSETTLED and parse_mailbox(each.forward_path).host == domain
+    ]
+    raw = yield from raws.get(message.raw_id)
+    return (message, unsettled, raw) if raw is not None and unsettled else None
+
+
+def _write(job: Job, results: Sequence[Delivery], steps: Sequence[Event], due: int | None) -> Unit[None]:
+    if due is not None and any(each.status is DeliveryStatus.DEFERRED for each in results):
+        yield from jobs.retry(job, due)
+    else:
+        yield from jobs.finish(job)
+    for delivery in results:
+        yield from sent.update_delivery(delivery)
+    for event in steps:
+        yield from events.insert(event)

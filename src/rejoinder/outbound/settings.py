@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings of the delivery of what we send."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, model_validator
+
+from rejoinder.settings import Duration, Settings, Size
+
+
+class OutboundSettings(Settings):
+    """Delivering what we send."""
+
+    route: Literal["direct", "relay"] = Field(
+        "direct",
+        description='Where mail leaves to: "direct" (the MX of each domain) or "relay" (one next hop).',
+    )
+    relay: str = Field("", description='The next hop of route = "relay", as in "smtp://mail.example:25".')
+    mx_port: int = Field(25, ge=1, le=65535, description="The port at which the MX of a domain is reached.")
+    allow_private_mx: bool = Field(
+        False,
+        description="Deliver to an MX at a loopback or private address; otherwise that is a permanent failure.",
+    )
+    schedule: tuple[Duration, ...] = Field(
+        (60, 300, 900, 1800, 3600, 7200, 14400, 28800, 43200, 86400, 86400, 86400),
+        description="Pauses between attempts; after the last one the message is expired.",
+    )
+    max_size: Size = Field(50 << 20, description="The largest message that leaves.")
+    ehlo: str = Field("", description="The name in EHLO; empty means ingress.hostname.")
+
+    @model_validator(mode="after")
+    def _relay_is_usable(self) -> Self:
+        if self.route == "relay":
+            self.relay_host()
+        return self
+
+    def relay_host(self) -> tuple[str, int]:
+        """Host and port of the relay.
+
+        Raises:
+            ValueError: it is not ``smtp://HOST[:PORT]``.
+        """
+        url = urlsplit(self.relay)
+        if url.scheme != "smtp" or not url.hostname or url.username is not None:
+            raise ValueError(
+                f'relay = {self.relay!r} is not a next hop; write "smtp://HOST:PORT", without a user'
+            )
+        return url.hostname, url.port or 25

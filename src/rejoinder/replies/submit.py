@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Take responsibility for a message that shall leave (RFC 6409): a unit of work.
+
+``prepare`` makes the rows, ``submit`` writes them: the content, the message, a delivery for each
+forward-path, a job for each destination, its place in the thread, and the event. It is a part of a
+transaction, never one of its own: a worker's reply becomes durable with the end of its run, so that a run
+that fails has sent nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from rejoinder.ids import Ids
+from rejoinder.message.address import Mailbox
+from rejoinder.store import events, jobs, raws, sent, threads
+from rejoinder.store.evidence import evidence
+from rejoinder.store.records import (
+    Delivery,
+    DeliveryStatus,
+    Event,
+    EventKind,
+    Job,
+    JobState,
+    Raw,
+    Sent,
+)
+from rejoinder.store.unit import Unit
+
+DELIVER = "deliver"
+"""The kind of a delivery job; its lane is ``deliver:`` and the destination domain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who sends and why: the policy, and the mail and run that the message answers, if any."""
+
+    account: str
+    policy: str
+    email_id: str | None = None
+    run_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What is sent: the stored bytes and what the index knows of them."""
+
+    raw: Raw
+    author: Mailbox
+    message_id: str
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """The rows of one message, ready to be written; its thread is known in the transaction."""
+
+    raw: Raw
+    sent: Sent
+    deliveries: tuple[Delivery, ...]
+    jobs: tuple[Job, ...]
+    event: Event
+
+
+def prepare(
+    origin: Origin,
+    content: Content,
+    *,
+    reverse_path: Mailbox | None,
+    forward_paths: Sequence[Mailbox],
+    ids: Ids,
+    now: int,
+) -> Submission:
+    """The rows for a message to these forward-paths; nothing is written yet."""
+    sent_id = ids.new("sent", now)
+    domains = sorted({path.host for path in forward_paths})
+    row = Sent(
+        id=sent_id,
+        account=origin.account,
+        thread_id="",
+        email_id=origin.email_id,
+        run_id=origin.run_id,
+        policy=origin.policy,
+        reverse_path=None if reverse_path is None else str(reverse_path),
+        author=str(content.author),
+        message_id=content.message_id,
+        subject=content.subject,
+        raw_id=content.raw.id,
+        raw_size=content.raw.size,
+        created_at=now,
+    )
+    return Submission(
+        content.raw,
+        row,
+        tuple(_delivery(sent_id, path, now) for path in forward_paths),
+        tuple(_job(row, domain, ids, now) for domain in domains),
+        _event(row, forward_paths, ids, now),
+    )
+
+
+def submit(submission: Submission, thread_id: str) -> Unit[None]:
+    """Write the rows; the message is queued when the transaction is committed."""
+    row = replace(submission.sent, thread_id=thread_id)
+    yield from raws.insert(submission.raw)
+    yield from sent.insert(row, submission.deliveries)
+    yield from threads.name(row.account, row.message_id, row.id, thread_id, row.created_at)
+    for job in submission.jobs:
+        yield from jobs.enqueue(job)
+    yield from events.insert(submission.event)
+
+
+def _delivery(sent_id: str, path: Mailbox, now: int) -> Delivery:
+    return Delivery(sent_id, str(path), DeliveryStatus.QUEUED, 0, None, False, now)
+
+
+def _job(row: Sent, domain: str, ids: Ids, now: int) -> Job:
+    return Job(
+        id=ids.new("job", now),
+        account=row.account,
+        kind=DELIVER,
+        lane=f"{DELIVER}:{domain}",
+        subject_id=row.id,
+        payload=evidence(domain=domain),
+        state=JobState.READY,
+        due_at=now,
+        attempt=0,
+        owner=None,
+        lease_until=None,
+        created_at=now,
+    )
+
+
+def _event(row: Sent, forward_paths: Sequence[Mailbox], ids: Ids, now: int) -> Event:
+    kind = EventKind.QUEUED if row.policy != "worker" else EventKind.REPLIED
+    return Event(
+        id=ids.new("event", now),
+        account=row.account,
+        kind=kind,
+        at=now,
+        email_id=row.email_id,
+        sent_id=row.id,
+        run_id=row.run_id,
+        evidence=evidence(
+            policy=row.policy,
+            message_id=row.message_id,
+            forward_paths=[str(path) for path in forward_paths],
+            subject=row.subject,
+            size=row.raw_size,
+        ),
+    )

@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the end of a try leaves in the store: the run, its effects, a report, the next try, the events.
+
+``Concluder.conclude`` makes the rows, ``write`` writes them as a part of somebody's transaction: of the one
+that accepts the mail when the sender has waited, of one of its own when the run went on after 250. What is
+true in both cases stands here once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from rejoinder.clock import Clock
+from rejoinder.ids import Ids, derived
+from rejoinder.queue.backoff import Jitter, next_due
+from rejoinder.replies.report import compose_report, report_goes_to
+from rejoinder.replies.submit import Content, Origin, Submission, prepare, submit
+from rejoinder.runtime.outcome import Outcome
+from rejoinder.runtime.run import Assignment
+from rejoinder.runtime.settings import WorkersSettings
+from rejoinder.runtime.values import Ended
+from rejoinder.store import events, runs
+from rejoinder.store.evidence import Json, evidence
+from rejoinder.store.raw import RawStore
+from rejoinder.store.records import (
+    EffectRow,
+    EmailStatus,
+    Event,
+    EventKind,
+    Job,
+    JobState,
+    Run,
+    RunState,
+)
+from rejoinder.store.unit import Unit
+
+RUN = "run"
+"""The kind of the jobs that run a worker on a mail; the lane is ``run:`` and the worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunPayload:
+    """What a run's job carries: the mail, and how often a child died for a neighbour's fault."""
+
+    email_id: str
+    deaths: int = 0
+
+    def text(self) -> str:
+        """As JSON."""
+        return json.dumps({"email_id": self.email_id, "deaths": self.deaths})
+
+    @classmethod
+    def of(cls, job: Job) -> RunPayload:
+        """From a job."""
+        values = json.loads(job.payload)
+        return cls(values["email_id"], values["deaths"])
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """The rows that an end leaves."""
+
+    run: Run
+    status: EmailStatus
+    effects: tuple[Submission, ...]
+    events: tuple[Event, ...]
+    again_at: int | None
+    """When to try again; None for never."""
+    buried: bool = False
+    """Whether the job becomes a dead letter."""
+    tries: int = 0
+    """Tries that count, when it is tried again."""
+    deaths: int = 0
+    """Tries that ended by a neighbour's fault."""
+    report: Submission | None = None
+
+
+def write(conclusion: Conclusion, thread_id: str) -> Unit[None]:
+    """Write everything but the run, the mail's status and the job, which are the caller's to insert or change."""
+    for ordinal, effect in enumerate(conclusion.effects):
+        yield from submit(effect, thread_id)
+        yield from runs.insert_effect(
+            EffectRow(
+                conclusion.run.id,
+                ordinal,
+                "reply",
+                effect.sent.id,
+                evidence(message_id=effect.sent.message_id),
+            )
+        )
+    if conclusion.report is not None:
+        yield from submit(conclusion.report, thread_id)
+    for event in conclusion.events:
+        yield from events.insert(event)
+
+
+class Concluder:
+    """Makes conclusions."""
+
+    def __init__(
+        self,
+        raws: RawStore,
+        clock: Clock,
+        ids: Ids,
+        jitter: Jitter,
+        secret: bytes,
+        settings: WorkersSettings,
+        hostname: str,
+    ) -> None:
+        self._raws = raws
+        self._clock = clock
+        self._ids = ids
+        self._jitter = jitter
+        self._secret = secret
+        self._settings = settings
+        self._hostname = hostname
+
+    def run(self, assignment: Assignment, state: RunState, ended: Ended | None = None) -> Run:
+        """The run's row in a state."""
+        return Run(
+            id=assignment.run_id,
+            account=assignment.account,
+            email_id=assignment.email_id,
+            worker=assignment.worker,
+            state=state,
+            attempt=assignment.attempt,
+            started_at=assignment.received_at,
+            ended_at=None if ended is None else self._clock.now(),
+            error=(ended.error or None) if ended is not None else None,
+            log=ended.log if ended is not None else "",
+        )
+
+    def job(self, assignment: Assignment, *, due_at: int, attempt: int, deaths: int = 0) -> Job:
+        """The job that carries a run on; ready, not leased."""
+        now = self._clock.now()
+        return Job(
+            id=self._ids.new("job", now),
+            account=assignment.account,
+            kind=RUN,
+            lane=f"{RUN}:{assignment.worker}",
+            subject_id=assignment.run_id,
+            payload=RunPayload(assignment.email_id, deaths).text(),
+            state=JobState.READY,
+            due_at=due_at,
+            attempt=attempt,
+            owner=None,
+            lease_until=None,
+            created_at=now,
+        )
+
+    async def conclude(
+        self,
+        assignment: Assignment,
+        ended: Ended,
+        effects: Sequence[Submission],
+        outcome: Outcome,
+        *,
+        sender_waits: bool,
+    ) -> Conclusion:
+        """What this end leaves; ``sender_waits`` says whether the SMTP answer tells the sender."""
+        if outcome is Outcome.HANDLED:
+            return self._ended(assignment, ended, RunState.FINISHED, EmailStatus.HANDLED, tuple(effects))
+        if outcome is Outcome.REFUSED:
+            refused = self._ended(assignment, ended, RunState.REJECTED, EmailStatus.REJECTED, tuple(effects))
+            return refused if sender_waits else await self._reported(assignment, ended, refused)
+        if outcome is Outcome.FAILED_FOR_GOOD and sender_waits:
+            return self._ended(assignment, ended, RunState.DEAD_LETTERED, EmailStatus.REJECTED, ())
+        return self._again(assignment, ended)
+
+    def event(self, assignment: Assignment, kind: EventKind, **values: Json) -> Event:
+        """A step of this run."""
+        now = self._clock.now()
+        return Event(
+            id=self._ids.new("event", now),
+            account=assignment.account,
+            kind=kind,
+            at=now,
+            email_id=assignment.email_id,
+            sent_id=None,
+            run_id=assignment.run_id,
+            evidence=evidence(worker=assignment.worker, attempt=assignment.attempt, **values),
+        )
+
+    def _ended(
+        self,
+        assignment: Assignment,
+        ended: Ended,
+        state: RunState,
+        status: EmailStatus,
+        effects: tuple[Submission, ...],
+    ) -> Conclusion:
+        kind = EventKind.RUN_FAILED if state is RunState.DEAD_LETTERED else EventKind.RUN_FINISHED
+        event = self.event(
+            assignment,
+            kind,
+            ending=ended.ending,
+            reason=ended.reason or None,
+            error=ended.error or None,
+            log=ended.log or None,
+            replies=[effect.sent.message_id for effect in effects],
+        )
+        return Conclusion(self.run(assignment, state, ended), status, effects, (event,), None)
+
+    async def _reported(self, assignment: Assignment, ended: Ended, refused: Conclusion) -> Conclusion:
+        original, now = assignment.original, self._clock.now()
+        reason = ended.reason or "Rejected"
+        to = report_goes_to(original)
+        if to is None:
+            silent = self.event(assignment, EventKind.REJECTED_SILENTLY, reason=reason)
+            return replace(refused, events=(*refused.events, silent))
+        token = derived(self._secret, assignment.event_key, "report")
+        report = compose_report(original, to, reason, hostname=self._hostname, token=token, now=now)
+        raw = await self._raws.keep(report.raw, now)
+        submission = prepare(
+            Origin(assignment.account, "dsn", assignment.email_id, assignment.run_id),
+            Content(raw, report.author, report.message_id, report.subject),
+            reverse_path=None,  # RFC 3464 §2
+            forward_paths=(to,),
+            ids=self._ids,
+            now=now,
+        )
+        return replace(refused, report=submission)
+
+    def _again(self, assignment: Assignment, ended: Ended) -> Conclusion:
+        now = self._clock.now()
+        counted = assignment.attempt - (1 if ended.neighbour else 0)
+        due_at = now if ended.neighbour else next_due(self._settings.retries, counted, now, self._jitter)
+        values: dict[str, Json] = {
+            "ending": ended.ending,
+            "reason": ended.reason or None,
+            "error": ended.error or None,
+            "log": ended.log or None,
+        }
+        failed = self.event(assignment, EventKind.RUN_FAILED, again_at=due_at, **values)
+        if due_at is not None:
+            waiting = self.run(assignment, RunState.WAITING, ended)
+            return Conclusion(
+                waiting,
+                EmailStatus.DISPATCHED,
+                (),
+                (failed,),
+                due_at,
+                tries=counted,
+                deaths=assignment.deaths + (1 if ended.neighbour else 0),
+            )
+        dead = self.run(assignment, RunState.DEAD_LETTERED, ended)
+        buried = self.event(assignment, EventKind.DEAD_LETTERED)
+        return Conclusion(dead, EmailStatus.FAILED, (), (failed, buried), None, buried=True, tries=counted)

@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One try of a worker's run on a mail, from its start to the effects that it leaves.
+
+The story: ``Runner.start`` looks up what the rules need to know (one read), starts the worker in a child and
+hands out a ``Try``. Whatever the worker asks is judged here at once, by ``replies.rules``, and what is
+allowed is built and kept as a value. Whoever started the try waits until it is ``settled`` (ended, or ended
+the waiting with ``accept``), decides by the table in ``runtime.outcome``, and commits the effects with its
+own transaction. Nothing a worker does through us exists before that commit.
+
+The surprise: the Message-ID of the nth message of a mail is derived from the mail's ``event_key`` and n, so a
+try that is repeated after a crash says the same ids (RFC 1047 keeps one window open; this closes the rest).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from rejoinder.clock import SECOND, Clock
+from rejoinder.errors import EventEnded, ReplyInvalid
+from rejoinder.ids import Ids, derived
+from rejoinder.replies.compose import Message, Text, compose_reply, propose
+from rejoinder.replies.original import Original
+from rejoinder.replies.rules import Case, Usage, judge
+from rejoinder.replies.settings import RepliesSettings
+from rejoinder.replies.submit import Content, Origin, Submission, prepare
+from rejoinder.runtime.values import Ended, Host, MessageEvent, RawSource, ReplyAction
+from rejoinder.store import sent, threads
+from rejoinder.store.raw import RawStore
+from rejoinder.store.unit import Store, Unit
+
+DAY = 86_400 * SECOND
+WORKER = "worker"
+"""The policy under which a worker's replies are sent and counted."""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A mail and the worker that shall handle it."""
+
+    account: str
+    worker: str
+    run_id: str
+    attempt: int
+    event_key: str
+    event_key_stable: bool
+    original: Original
+    raw: RawSource
+    raw_size: int
+    auth: str
+    received_at: int
+    references: tuple[str, ...]
+    in_reply_to: tuple[str, ...]
+    deaths: int = 0
+    """How often a child died under it for a neighbour's fault; after two it runs alone."""
+
+    @property
+    def email_id(self) -> str:
+        """The id of the mail."""
+        return self.original.email_id
+
+
+def used(account: str, assignment: Assignment, since: int) -> Unit[Usage]:
+    """What was answered already, for the rules."""
+    reverse_path = assignment.original.reverse_path
+    answered = yield from sent.of_email(assignment.email_id)
+    thread_id = yield from threads.find(
+        account, references=assignment.references, in_reply_to=assignment.in_reply_to
+    )
+    to_correspondent = in_thread = 0
+    if reverse_path is not None:
+        to_correspondent = yield from sent.count_since(
+            account, WORKER, correspondent=str(reverse_path), thread_id=None, since=since
+        )
+    if thread_id is not None:
+        in_thread = yield from sent.count_since(
+            account, WORKER, correspondent=None, thread_id=thread_id, since=since
+        )
+    return Usage(sum(row.policy == WORKER for row in answered), to_correspondent, in_thread)
+
+
+class Runner:
+    """Starts tries; what they have in common is given once."""
+
+    def __init__(
+        self,
+        host: Host,
+        store: Store,
+        raws: RawStore,
+        clock: Clock,
+        ids: Ids,
+        secret: bytes,
+        settings: RepliesSettings,
+        *,
+        max_size: int,
+    ) -> None:
+        self._host = host
+        self._store = store
+        self._raws = raws
+        self._clock = clock
+        self._ids = ids
+        self._secret = secret
+        self._settings = settings
+        self._max_size = max_size
+
+    def has_room(self, worker: str) -> bool:
+        """Whether a run of this worker would start at once."""
+        return self._host.has_room(worker)
+
+    def start(self, assignment: Assignment) -> Try:
+        """Start the worker on the mail."""
+        attempt = Try(assignment, self)
+        attempt.start(self._host)
+        return attempt
+
+    async def usage(self, assignment: Assignment) -> Usage:
+        """What was answered already."""
+        since = self._clock.now() - DAY
+        return await self._store.read(lambda: used(assignment.account, assignment, since))
+
+    async def reply(
+        self, assignment: Assignment, action: ReplyAction, usage: Usage, ordinal: int
+    ) -> Submission:
+        """Judge the action and build what it sends.
+
+        Raises:
+            ReplyRefused: a rule forbids it.
+        """
+        original, now = assignment.original, self._clock.now()
+        content = _content(action)
+        proposal = propose(original, content)
+        refusal = judge(Case(original, proposal, usage, self._settings))
+        if refusal is not None:
+            raise refusal
+        assert proposal.recipient is not None  # the rules refuse the null reverse-path
+        token = derived(self._secret, assignment.event_key, str(ordinal))
+        reply = compose_reply(
+            original,
+            content,
+            recipient=proposal.recipient,
+            message_id=f"<{token}@{proposal.author.host}>",
+            now=now,
+        )
+        if len(reply.raw) > self._max_size:
+            raise ReplyInvalid(
+                f"cannot reply to {original.email_id}: the reply has {len(reply.raw)} octets, more than "
+                f"outbound.max_size = {self._max_size}"
+            )
+        raw = await self._raws.keep(reply.raw, now)
+        return prepare(
+            Origin(assignment.account, WORKER, assignment.email_id, assignment.run_id),
+            Content(raw, reply.author, reply.message_id, reply.subject),
+            reverse_path=None,  # RFC 3834 §3.3
+            forward_paths=(reply.recipient,),
+            ids=self._ids,
+            now=now,
+        )
+
+
+class Try:
+    """One try: the ``Actions`` of its worker, and its end."""
+
+    def __init__(self, assignment: Assignment, runner: Runner) -> None:
+        self.assignment = assignment
+        self.effects: list[Submission] = []
+        self._runner = runner
+        self._usage: Usage | None = None
+        self._one_at_a_time = asyncio.Lock()
+        self._wants_accept = asyncio.Event()
+        self._committed = asyncio.Event()
+        self._task: asyncio.Task[Ended] | None = None
+
+    def start(self, host: Host) -> None:
+        """Begin; called once."""
+        assignment = self.assignment
+        event = MessageEvent(
+            event_key=assignment.event_key,
+            event_key_stable=assignment.event_key_stable,
+            email_id=assignment.email_id,
+            reverse_path=None if (path := assignment.original.reverse_path) is None else str(path),
+            forward_path=str(assignment.original.forward_path),
+            header_block=assignment.original.headers.raw,
+            raw=assignment.raw,
+            raw_size=assignment.raw_size,
+            auth=assignment.auth,
+            received_at=assignment.received_at,
+            attempt=assignment.attempt,
+            alone=assignment.deaths >= 2,
+        )
+        self._task = asyncio.create_task(host.run(assignment.worker, event, self))
+
+    @property
+    def end(self) -> Ended | None:
+        """How it ended; None while it goes on."""
+        return self._task.result() if self._task is not None and self._task.done() else None
+
+    async def settled(self) -> None:
+        """Return when it has ended or its worker has called ``accept``."""
+        accept = asyncio.create_task(self._wants_accept.wait())
+        try:
+            await asyncio.wait({self._running, accept}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            accept.cancel()
+
+    async def ended(self) -> Ended:
+        """Return how it ended, when it has."""
+        return await asyncio.shield(self._running)
+
+    def committed(self) -> None:
+        """Tell that the mail is durable: ``accept`` returns to the worker."""
+        self._committed.set()
+
+    async def cancel(self) -> None:
+        """Stop it; its effects are discarded."""
+        self._running.cancel()
+        await asyncio.wait({self._running})
+
+    async def reply(self, action: ReplyAction) -> str:
+        """Judge a reply and keep it; see ``Actions.reply``."""
+        async with self._one_at_a_time:
+            if self._usage is None:
+                self._usage = await self._runner.usage(self.assignment)
+            usage = Usage(
+                self._usage.in_event + len(self.effects), self._usage.to_correspondent, self._usage.in_thread
+            )
+            if self._running.done():
+                raise EventEnded(
+                    f"the run of {self.assignment.email_id} has ended; its actions came too late"
+                )
+            submission = await self._runner.reply(self.assignment, action, usage, len(self.effects))
+            self.effects.append(submission)
+            return submission.sent.message_id
+
+    async def accept(self) -> None:
+        """End the sender's waiting; see ``Actions.accept``."""
+        self._wants_accept.set()
+        await self._committed.wait()
+
+    @property
+    def _running(self) -> asyncio.Task[Ended]:
+        assert self._task is not None
+        return self._task
+
+
+def _content(action: ReplyAction) -> Text | Message:
+    if action.raw is not None:
+        return Message(action.raw, action.from_, action.to)
+    if action.text is None:
+        raise ReplyInvalid("reply() needs a text or a message")
+    return Text(action.text)
