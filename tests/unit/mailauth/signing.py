@@ -68,10 +68,7 @@ def signed(
     listed = "; ".join(f"{name}={value}" for name, value in written.items() if value is not None)
     field = f"DKIM-Signature: {listed}; b=".encode()
     data = canonical.signed_data(headers, colon_list(written["h"] or ""), field, header)
-    if isinstance(key, RSAPrivateKey):
-        value = key.sign(data, PKCS1v15(), SHA256())
-    else:
-        value = key.sign(sha256(data))
+    value = key.sign(data, PKCS1v15(), SHA256()) if isinstance(key, RSAPrivateKey) else key.sign(sha256(data))
     return field + base64.b64encode(value) + b"\r\n" + raw
 
 

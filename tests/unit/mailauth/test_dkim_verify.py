@@ -260,7 +260,7 @@ async def test_dkimpy_agrees_in_both_directions(header: Algorithm, body: Algorit
 
 
 def every_kind_of_byte(raw: bytes) -> list[int]:
-    """One position for each distinct octet in the signed part of the message, and each octet of b= and bh=."""
+    """Where each distinct octet of the message stands, and the beginnings of bh= and b=."""
     at = len(raw) - len(MESSAGE)
     by_octet = {octet: at + index for index, octet in enumerate(raw[at:]) if octet not in b" \t\r\n"}
     return sorted({*by_octet.values(), raw.index(b"bh=") + 3, raw.index(b"b=", raw.index(b"bh=") + 3) + 2})
