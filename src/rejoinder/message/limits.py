@@ -18,3 +18,6 @@ class Limits:
 
 
 DEFAULT_LIMITS: Final = Limits()
+
+MAX_LINE: Final = 998
+"""Octets of a line that we write, without its CRLF (RFC 5322 §2.1.1)."""
