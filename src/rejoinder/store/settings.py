@@ -11,7 +11,7 @@ from rejoinder.settings import Settings, Size
 
 
 class StoreSettings(Settings):
-    """The ``[store]`` section."""
+    """Where mail, and everything known of it, is kept."""
 
     data_dir: Path = Field(Path("data"), description="The folder of the database and of large raw mail.")
     url: str = Field("", description="The database; empty means SQLite in data_dir.")
