@@ -88,26 +88,34 @@ class Server:
         self._pool = Pool(PoolSettings(), clock)
 
         runner = Runner(
-            self._host,
-            store,
-            raw_store,
-            clock,
-            ids,
-            secret,
-            config.replies,
+            host=self._host,
+            store=store,
+            raw_store=raw_store,
+            clock=clock,
+            ids=ids,
+            secret=secret,
+            settings=config.replies,
             max_size=config.outbound.max_size,
         )
-        concluder = Concluder(raw_store, clock, ids, random_fraction, secret, config.workers, hostname)
+        concluder = Concluder(
+            raw_store=raw_store,
+            clock=clock,
+            ids=ids,
+            jitter=random_fraction,
+            secret=secret,
+            settings=config.workers,
+            hostname=hostname,
+        )
         finisher = Finisher(store, concluder)
         deliver = DeliverHandler(
-            store,
-            raw_store,
-            resolver,
-            self._pool,
-            self._signing,
-            clock,
-            ids,
-            config.outbound,
+            store=store,
+            raw_store=raw_store,
+            resolver=resolver,
+            pool=self._pool,
+            signing=self._signing,
+            clock=clock,
+            ids=ids,
+            settings=config.outbound,
             ehlo=config.outbound.ehlo or hostname,
         )
         run = RunHandler(store, raw_store, runner, concluder, finisher)
@@ -121,11 +129,11 @@ class Server:
             ids=ids,
             runner=runner,
             committer=Committer(
-                store,
-                raw_store,
-                concluder,
-                clock,
-                ids,
+                store=store,
+                raw_store=raw_store,
+                concluder=concluder,
+                clock=clock,
+                ids=ids,
                 hostname=hostname,
                 owner=owner,
                 lease=config.queue.lease,
@@ -139,7 +147,7 @@ class Server:
         api = create_app(
             store,
             raw_store,
-            is_held=lambda account, email_id: self._acceptor.is_held(email_id),
+            is_held=self._acceptor.is_held,
             is_ready=lambda: not self._smtp.is_draining,
             new_request_id=lambda: f"req_{ids.unique(clock.now())}",
         )
@@ -214,7 +222,7 @@ class Server:
         await self.store.close()
 
 
-async def serve(config: Config, *, ready: Callable[[Server], None] = lambda server: None) -> None:
+async def serve(config: Config, *, ready: Callable[[Server], None] | None = None) -> None:
     """Run a server until SIGTERM or SIGINT, then drain it; a second signal does not wait."""
     with ServerLock(config.store.data_dir):
         server = await Server.start(config)
@@ -223,7 +231,8 @@ async def serve(config: Config, *, ready: Callable[[Server], None] = lambda serv
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)
         _log.info("app.started", smtp=_shown(server.smtp_addresses), http=_shown([server.http_address]))
-        ready(server)
+        if ready is not None:
+            ready(server)
         await stopping.wait()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)

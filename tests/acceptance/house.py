@@ -38,7 +38,7 @@ class House:
         self,
         raw: bytes,
         *,
-        reverse_path: Mailbox | None | str = "alice@customer.example",
+        reverse_path: Mailbox | str | None = "alice@customer.example",
         to: Mailbox = SUPPORT,
     ) -> HopResult:
         """Hand a message to the server as the customer's mail server would."""

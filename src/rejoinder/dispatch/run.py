@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import structlog
@@ -18,7 +18,7 @@ import structlog
 from rejoinder.errors import LeaseLost, StoreError
 from rejoinder.mailauth.verdict import Verdict
 from rejoinder.message.address import parse_mailbox
-from rejoinder.message.headers import split
+from rejoinder.message.headers import Headers, split
 from rejoinder.message.thread import msg_ids
 from rejoinder.replies.original import Original
 from rejoinder.runtime.conclusion import Concluder, Conclusion, RunPayload, write
@@ -126,9 +126,8 @@ class RunHandler:
             _log.warning("dispatch.mail_gone", job_id=job.id, run_id=job.subject_id)
             await self._store.transaction(lambda: jobs.finish(job))
             return
-        email, run, raw, ours = loaded
-        content = await self._raws.load(raw)
-        assignment = _assignment(email, run, job, content, ours, Stored(self._raws, raw))
+        headers, _ = split(await self._raws.load(loaded.raw))
+        assignment = _assignment(loaded, job, headers, Stored(self._raws, loaded.raw))
         await self._store.transaction(lambda: self._started(assignment))
         await self._finisher.finish(self._runner.start(assignment), job)
 
@@ -137,25 +136,35 @@ class RunHandler:
         yield from events.insert(self._concluder.event(assignment, EventKind.RUN_STARTED))
 
 
-def _load(job: Job) -> Unit[tuple[Email, Run, Raw, bool] | None]:
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    email: Email
+    run: Run
+    raw: Raw
+    ours: bool
+
+
+def _load(job: Job) -> Unit[_Loaded | None]:
     run = yield from runs.get(job.subject_id)
     email = yield from emails.get(job.account, RunPayload.of(job).email_id)
     raw = None if email is None else (yield from raws.get(email.raw_id))
     if run is None or email is None or raw is None:
         return None
     ours = email.message_id is not None and (yield from sent.is_ours(email.account, email.message_id))
-    return email, run, raw, ours
+    return _Loaded(email, run, raw, ours)
 
 
-def _assignment(email: Email, run: Run, job: Job, content: bytes, ours: bool, source: Stored) -> Assignment:
-    headers, _ = split(content)
+def _assignment(loaded: _Loaded, job: Job, headers: Headers, source: Stored) -> Assignment:
+    email = loaded.email
     verdict = Verdict.from_evidence(json.loads(email.verdict))
     reverse_path = None if email.reverse_path is None else parse_mailbox(email.reverse_path)
-    original = Original(email.id, reverse_path, parse_mailbox(email.forward_path), headers, verdict, ours)
+    original = Original(
+        email.id, reverse_path, parse_mailbox(email.forward_path), headers, verdict, loaded.ours
+    )
     return Assignment(
         account=email.account,
-        worker=run.worker,
-        run_id=run.id,
+        worker=loaded.run.worker,
+        run_id=loaded.run.id,
         attempt=job.attempt,
         event_key=email.event_key,
         event_key_stable=email.event_key_stable,

@@ -88,7 +88,7 @@ class Acceptor:
         self._workers = workers
         self._hostname = hostname
         self._turns = Turns()
-        self._held_ids: set[str] = set()
+        self._held_ids: set[tuple[str, str]] = set()
         self._held_octets = 0
         self._draining = False
 
@@ -96,9 +96,9 @@ class Acceptor:
         """From now on no sender waits for a worker."""
         self._draining = True
 
-    def is_held(self, email_id: str) -> bool:
-        """Whether a mail of this id has arrived here and is not yet committed."""
-        return email_id in self._held_ids
+    def is_held(self, account: str, email_id: str) -> bool:
+        """Whether a mail of this account and id has arrived here and is not yet committed."""
+        return (account, email_id) in self._held_ids
 
     def recipient(self, forward_path: Mailbox, reverse_path: Mailbox | None, client: Client) -> Reply | None:
         """Whether the forward-path has a target; see ``MailHandler``."""
@@ -240,7 +240,7 @@ class Acceptor:
 
     @contextmanager
     def _holding(self, recipients: Sequence[Recipient], octets: int) -> Iterator[None]:
-        ids = {each.email_id for each in recipients}
+        ids = {(each.target.account, each.email_id) for each in recipients}
         self._held_ids |= ids
         self._held_octets += octets
         try:

@@ -67,12 +67,12 @@ class Committer:
 
     def __init__(
         self,
+        *,
         store: Store,
         raw_store: RawStore,
         concluder: Concluder,
         clock: Clock,
         ids: Ids,
-        *,
         hostname: str,
         owner: str,
         lease: float,

@@ -54,6 +54,12 @@ class IngressSettings(Settings):
         1800.0, gt=0, description="Time for one mail transaction from MAIL to the end of its content."
     )
 
+    on_dns_failure: Literal["defer", "accept"] = Field(
+        "defer",
+        description='When the DNS fails while the sender is authenticated: "defer" (451, to be tried again) '
+        'or "accept" (stored with what is known; it is not answered).',
+    )
+
     @property
     def limits(self) -> Limits:
         """What the receiver keeps by itself."""

@@ -60,6 +60,7 @@ class DeliverHandler:
 
     def __init__(
         self,
+        *,
         store: Store,
         raw_store: RawStore,
         resolver: Resolver,
@@ -68,7 +69,6 @@ class DeliverHandler:
         clock: Clock,
         ids: Ids,
         settings: OutboundSettings,
-        *,
         ehlo: str,
         jitter: Jitter = random.random,
     ) -> None:

@@ -31,8 +31,8 @@ def _signer(entry: DomainEntry, data_dir: Path) -> Signer:
         return Signer(a_label(entry.name), entry.dkim_selector, path.read_bytes())
     except (OSError, DkimKeyUnusable) as error:
         raise ConfigError(
-            f"the DKIM key {path} of {entry.name} cannot be used: {error}; it must be an RSA private key of at "
-            "least 1024 bits in PEM (RFC 8301 §3.2); remove the file, and a new key is made"
+            f"the DKIM key {path} of {entry.name} cannot be used: {error}; it must be an RSA "
+            "private key of at least 1024 bits in PEM (RFC 8301 §3.2); remove the file, and a new one is made"
         ) from error
 
 

@@ -90,6 +90,6 @@ def _public(hops: list[NextHop], allow_private: bool) -> list[NextHop] | Unreach
     return Unreachable(
         True,
         "5.4.4",
-        f"mx-not-public: the only next hop is {hops[0].name} at {hops[0].address}, which is not a public address; "
-        "set outbound.allow_private_mx = true if it is meant",
+        f"mx-not-public: the only next hop is {hops[0].name} at {hops[0].address}, which is not a "
+        "public address; set outbound.allow_private_mx = true if it is meant",
     )

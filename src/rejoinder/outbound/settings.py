@@ -16,7 +16,7 @@ class OutboundSettings(Settings):
 
     route: Literal["direct", "relay"] = Field(
         "direct",
-        description='Where mail leaves to: "direct" (the MX of each domain) or "relay" (one next hop).',
+        description='Where mail goes: "direct" (the MX of each domain) or "relay" (one next hop).',
     )
     relay: str = Field("", description='The next hop of route = "relay", as in "smtp://mail.example:25".')
     mx_port: int = Field(25, ge=1, le=65535, description="The port at which the MX of a domain is reached.")

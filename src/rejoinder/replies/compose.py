@@ -152,7 +152,8 @@ def _from_message(
     subject_fields = headers.fields("Subject")
     subject = subject_fields[0].decoded if subject_fields else fields.subject
     in_reply_to = (fields.in_reply_to,) if fields.in_reply_to else ()
-    return Reply(finished, author, recipient, own_id or message_id, subject, in_reply_to, references)
+    used_id = own_id or message_id
+    return Reply(finished, author, recipient, used_id, subject, in_reply_to, references)
 
 
 def _author(headers: Headers, envelope_from: str | None) -> Mailbox:
@@ -165,7 +166,7 @@ def _author(headers: Headers, envelope_from: str | None) -> Mailbox:
     author = authors[0].mailbox
     if envelope_from is not None and not parse_mailbox(envelope_from).same_as(author):
         raise ReplySenderDomainMismatch(
-            f"From: header does not match mail from: the header says {author}, the envelope says {envelope_from}"
+            f"From: header does not match mail from: the header says {author}, the envelope {envelope_from}"
         )
     return author
 

@@ -125,7 +125,7 @@ def _ourselves(case: Case) -> str | None:
         and original.reverse_path.same_as(ours)
         and any(a.same_as(ours) for a in authors)
     ):
-        return f"From and reverse-path are both the receiving address {ours}"
+        return f"From and reverse-path are both {ours}, the receiving address"
     return None
 
 
@@ -134,8 +134,8 @@ def _no_policy(case: Case) -> str | None:
     if dmarc.result is not DmarcResult.NONE:
         return None
     return (
-        f"its author domain {dmarc.domain or '(none)'} publishes no DMARC policy, so nothing proves the author "
-        f"(RFC 9989); the domain's owner can publish one at _dmarc.{dmarc.domain or 'DOMAIN'}"
+        f"its author domain {dmarc.domain or '(none)'} publishes no DMARC policy, so nothing proves the "
+        f"author (RFC 9989); the domain's owner can publish one at _dmarc.{dmarc.domain or 'DOMAIN'}"
     )
 
 

@@ -78,7 +78,7 @@ class Conclusion:
 
 
 def write(conclusion: Conclusion, thread_id: str) -> Unit[None]:
-    """Write everything but the run, the mail's status and the job, which are the caller's to insert or change."""
+    """Write everything but the run, the mail's status and the job, which the caller inserts or changes."""
     for ordinal, effect in enumerate(conclusion.effects):
         yield from submit(effect, thread_id)
         yield from runs.insert_effect(
@@ -101,7 +101,8 @@ class Concluder:
 
     def __init__(
         self,
-        raws: RawStore,
+        *,
+        raw_store: RawStore,
         clock: Clock,
         ids: Ids,
         jitter: Jitter,
@@ -109,7 +110,7 @@ class Concluder:
         settings: WorkersSettings,
         hostname: str,
     ) -> None:
-        self._raws = raws
+        self._raws = raw_store
         self._clock = clock
         self._ids = ids
         self._jitter = jitter

@@ -84,19 +84,19 @@ class Runner:
 
     def __init__(
         self,
+        *,
         host: Host,
         store: Store,
-        raws: RawStore,
+        raw_store: RawStore,
         clock: Clock,
         ids: Ids,
         secret: bytes,
         settings: RepliesSettings,
-        *,
         max_size: int,
     ) -> None:
         self._host = host
         self._store = store
-        self._raws = raws
+        self._raws = raw_store
         self._clock = clock
         self._ids = ids
         self._secret = secret

@@ -42,7 +42,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class ReplyAction:
-    """What a worker asks with ``message.reply()``: either ``text``, or ``raw`` with or without an envelope."""
+    """What a worker asks with ``message.reply()``: ``text``, or ``raw`` with or without an envelope."""
 
     text: str | None = None
     raw: bytes | None = None
@@ -105,5 +105,8 @@ class Host(Protocol):
         ...
 
     async def run(self, worker: str, event: MessageEvent, actions: Actions) -> Ended:
-        """Run the worker on the mail and tell how it ended; waits for room first. Never raises for the worker's faults."""
+        """Run the worker on the mail and tell how it ended; waits for room first.
+
+        Never raises for the worker's faults. Whoever cancels it cancels the run in the child.
+        """
         ...
