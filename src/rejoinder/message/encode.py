@@ -17,7 +17,7 @@ from urllib.parse import quote
 from rejoinder.errors import HeaderInjection, MessageError
 from rejoinder.message.address import Address, Mailbox
 from rejoinder.message.encoded_word import encode_words
-from rejoinder.message.limits import MAX_LINE as MAX_LINE
+from rejoinder.message.limits import MAX_LINE
 
 _NAME: Final = re.compile(r"[!-9;-~]{1,76}")  # RFC 5322 §2.2
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
