@@ -6,7 +6,8 @@ claim by ``finish``, ``retry``, ``release`` or ``bury``, in the transaction that
 each of these raises ``LeaseLost`` when the claim is no longer theirs, so that the result is undone with
 it. A lane lets at most its room of jobs be leased at once and can back off; a claim is shared out
 among the lanes so that the one with the fewest leased jobs is served first, however long the others.
-The surprise: claims read lanes, not jobs, because a lane knows when its earliest job is due.
+The surprise: claims read lanes, not jobs, because a lane knows when its earliest job is due; every job
+has its lane's row.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ def enqueue(job: Job) -> Unit[None]:
 def enqueue_leased(job: Job) -> Unit[None]:
     """Add a job that its owner works on already: state, owner, attempt and lease are the job's."""
     yield Statement("job_insert", parameters(job))
+    yield Statement("lane_make", {"lane": job.lane, "kind": job.kind})
 
 
 def claim(

@@ -1,5 +1,5 @@
 -- name: job_insert
--- Something to do; `lane_due` comes with it unless it is leased from the start.
+-- Something to do; `lane_due` comes with it, or `lane_make` if it is leased from the start.
 INSERT INTO job (
     id, account, kind, lane, subject_id, payload, state, due_at, attempt, owner, lease_until, created_at, interrupted
 ) VALUES (
@@ -63,6 +63,10 @@ SELECT min(lease_until) AS at FROM job WHERE state = 'leased' AND lease_until > 
 INSERT INTO lane (lane, kind, head_at) VALUES (:lane, :kind, :due_at)
 ON CONFLICT (lane) DO UPDATE SET head_at = excluded.head_at
 WHERE lane.head_at IS NULL OR excluded.head_at < lane.head_at;
+
+-- name: lane_make
+-- A job of this lane is leased; whether others are ready is known already.
+INSERT INTO lane (lane, kind) VALUES (:lane, :kind) ON CONFLICT (lane) DO NOTHING;
 
 -- name: lane_advance
 -- Jobs of this lane were taken: find its earliest anew.
