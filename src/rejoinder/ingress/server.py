@@ -236,7 +236,9 @@ class Session(asyncio.Protocol):
         self._receiver.answer(reply)
         self._count_held()
         self._read_or_wait()
-        self._extend()
+        if self._transport is not None and not self._transport.is_closing():
+            self._extend()
+            self._server.watchdog.watch(self)
         self._advance()
 
     # --- moving on ---
@@ -249,7 +251,7 @@ class Session(asyncio.Protocol):
                 case ContentOffered():
                     self._receiver.answer(self._make_room(event))
                 case MailReceived():
-                    self.deadline = NEVER
+                    self._server.watchdog.forget(self)  # the time is ours now
                     self._server.spawn(self, event)
                     self._read_or_wait()
                 case SessionEnded():
