@@ -13,6 +13,7 @@ from typing import Final
 
 from rejoinder.clock.manual import ManualClock
 from rejoinder.errors import ActionRefused
+from rejoinder.runtime.child import LiveRun
 from rejoinder.runtime.host import WorkerHost
 from rejoinder.runtime.settings import WorkerEntry, WorkersSettings
 from rejoinder.runtime.values import Ended, MessageEvent, ReplyAction
@@ -104,6 +105,11 @@ class Rig:
     def begin(self, event: MessageEvent | None = None, judge: Judge | None = None) -> asyncio.Task[Ended]:
         return asyncio.create_task(self.run(event, judge))
 
+    @property
+    def live_runs(self) -> list[LiveRun]:
+        """What the host knows of the runs that are going on in children."""
+        return [run for child in self.host._pools["desk"].children for run in child._runs.values()]
+
     def write(self, source: str) -> None:
         self.file.write_text(dedent(source), encoding="utf-8")
 
@@ -136,3 +142,9 @@ async def worker(
         yield rig
     finally:
         await rig.host.stop()
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Give the kernel its turns until it is so; the test's own limit is what ends a wait for nothing."""
+    while not true():
+        await asyncio.to_thread(os.sched_yield)

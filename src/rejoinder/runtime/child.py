@@ -128,6 +128,7 @@ class Child(asyncio.Protocol):
     def _fail_loading(self, text: str) -> None:
         if not self._loaded.done():
             self._loaded.set_exception(LoadFailed(text))
+            self._loaded.exception()  # Whoever started this child may have been cancelled meanwhile.
 
     def _exited(self, status: int | None) -> None:
         how = _how_it_died(status)
@@ -341,7 +342,7 @@ def _run_frame(number: int, event: MessageEvent) -> frames.Run:
 
 def _how_it_died(status: int | None) -> str:
     if status is None:
-        return "was ended with all others"
+        return "ended with all the others (what the interpreter says is on stderr)"
     if status >= 0:
         return f"exited with status {status}"
     return f"was ended by {signal.Signals(-status).name}"

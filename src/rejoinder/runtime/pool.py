@@ -98,6 +98,8 @@ class Pool:
     async def _run_alone(self, event: MessageEvent, actions: Actions) -> Ended:
         assert self._load is not None
         async with self._fresh:
+            if (ended := self._unavailable()) is not None:
+                return ended
             child = self._child()
             try:
                 await child.start(self._load, 1)

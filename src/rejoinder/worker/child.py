@@ -92,7 +92,10 @@ class Child(asyncio.Protocol):
         # A signal handler runs in the context of whatever it interrupts, so it sees whose output is current.
         capture, threads = current.get(), sys._current_frames()  # noqa: SLF001  # Documented, for debuggers.
         for number, run in self._runs.items():
-            held = frame if run.capture is capture else threads.get(run.thread or 0)
+            if run.thread is not None:
+                held = threads.get(run.thread)
+            else:
+                held = frame if run.capture is capture else None
             if held is not None:
                 self._raw.tell(number, Held(where(held), run.capture.text()))
 

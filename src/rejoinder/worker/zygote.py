@@ -62,6 +62,8 @@ class Zygote:
                     going = self._obey()
         for pid in self._numbers:
             _kill_group(pid)
+        for pid in self._numbers:
+            os.waitpid(pid, 0)
 
     def _obey(self) -> bool:
         try:
