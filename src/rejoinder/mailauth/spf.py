@@ -19,8 +19,8 @@ from rejoinder.dns import Answer, Mx, Rcode, RdType, Record, Resolver
 from rejoinder.mailauth.verdict import SpfResult, SpfVerdict
 from rejoinder.message.address import Mailbox, a_label
 
-_STEPS: Final = 16
-_STEP: Final = 200
+_STEPS: Final = 12
+_STEP: Final = 160
 _LIMITS: Final = Limits(time_limit=math.inf)
 # spftrace 0.3 drops an explanation with spaces, which RFC 7208 §12 allows (explain-string); so they go in
 # and come out as a character that no explanation needs.

@@ -18,7 +18,7 @@ def zone() -> Zone:
                 "MX": ["10 mx.example.com.", "0 ."],
                 "TXT": ["v=x"],
             },
-            "split.example.com": {"TXT": [["v=DMARC1; p=rej", "ect"], b"\xff"]},
+            "split.example.com": {"TXT": [["v=DMARC1; p=", "reject"], b"\xff"]},
             "a.b.example.com": {"AAAA": ["2001:db8::1"]},
             "alias.example.com": {"CNAME": ["example.com."]},
             "dangling.example.com": {"CNAME": ["nowhere.example"]},

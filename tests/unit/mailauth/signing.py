@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Coroutine, Mapping
+from typing import Final, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -21,6 +21,8 @@ from rejoinder.mailauth.dkim.key import public_record, sha256
 from rejoinder.mailauth.dkim.tags import colon_list
 from rejoinder.mailauth.verdict import DkimVerdict
 from rejoinder.message.headers import split
+
+T = TypeVar("T")
 
 NOW: Final = 1_700_000_000 * SECOND
 RSA: Final = generate_private_key(public_exponent=65537, key_size=1024)  # small, because made in every run
@@ -75,6 +77,16 @@ def signed(
 def key_zone(*records: str) -> Zone:
     """The usual selector with these records, or with the usual key."""
     return Zone({"sel._domainkey.customer.example": {"TXT": records or [public_record(RSA)]}})
+
+
+def without_loop(coroutine: Coroutine[None, None, T]) -> T:
+    """The result of what awaits nothing but a Zone, which never waits."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    raise AssertionError("it waited for something")
 
 
 async def verdicts(raw: bytes, resolver: Resolver, now: int = NOW) -> list[DkimVerdict]:

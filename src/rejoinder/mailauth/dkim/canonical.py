@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two canonicalizations of RFC 6376 §3.4, over whole buffers and never line by line.
+"""The two canonical forms of RFC 6376 §3.4, over whole buffers and never line by line.
 
 The surprise: runs of spaces are halved by ``replace`` until none is left, which is linear and several
 times faster than a regular expression on mail that has few of them.

@@ -60,11 +60,6 @@ class Signature:
         """Where its key is published (RFC 6376 §3.6.2.1)."""
         return f"{self.selector}._domainkey.{self.domain}"
 
-    @property
-    def distinct_fields(self) -> tuple[str, ...]:
-        """The names in h=, each once, in lower case."""
-        return tuple(dict.fromkeys(name.lower() for name in self.fields))
-
 
 def parse_tag_list(body: bytes) -> dict[str, str]:
     """The tags of a signature.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final
 
 from rejoinder.dns import Answer, Question, Resolver
@@ -23,8 +24,8 @@ from rejoinder.message.headers import HeaderField, Headers
 MAX_SIGNATURES: Final = 10
 """Signatures looked at, from the top; those below are neutral, and have one verdict together."""
 
-_SHOWN: Final = 128  # characters of a value that nothing depends on
-_SHOWN_FIELDS: Final = 24
+_SHOWN: Final = 64  # characters of a value that nothing depends on
+_SHOWN_FIELDS: Final = 240  # characters of all names together
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,14 @@ def _verdict(signature: Signature, result: DkimResult, reason: str, key: Key | N
         identity=signature.identity[:_SHOWN],
         algorithm=signature.algorithm,
         reason=reason,
-        signed_fields=signature.distinct_fields[:_SHOWN_FIELDS],
+        signed_fields=_shown(signature.fields),
         body_limited=signature.body_length is not None,
         testing=key is not None and key.testing,
     )
+
+
+def _shown(fields: Sequence[str]) -> tuple[str, ...]:
+    """The distinct names as far as they fit into the evidence."""
+    names = list(dict.fromkeys(name.lower() for name in fields))
+    ends = accumulate(map(len, names))
+    return tuple(name for name, end in zip(names, ends, strict=True) if end <= _SHOWN_FIELDS)
