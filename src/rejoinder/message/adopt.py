@@ -14,8 +14,9 @@ from typing import Final, Protocol
 
 from rejoinder.errors import HeaderInjection, MessageError
 from rejoinder.message.address import parse_address_list
-from rejoinder.message.encode import MAX_LINE, address_field, field
+from rejoinder.message.encode import address_field, field
 from rejoinder.message.headers import HeaderField, Headers, split
+from rejoinder.message.limits import MAX_LINE
 from rejoinder.message.transfer import crlf
 
 
@@ -40,7 +41,6 @@ _ADDRESSES: Final = frozenset(
     {"from", "sender", "reply-to", "to", "cc", "resent-from", "resent-to", "resent-cc"}
 )
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_LONG: Final = re.compile(rb"[^\n]{%d}" % (MAX_LINE + 2))  # 998 and the CR
 
 
 def normalise(message: bytes | str | Serialisable) -> bytes:
@@ -58,7 +58,7 @@ def normalise(message: bytes | str | Serialisable) -> bytes:
         raise MessageError(
             "the body has a NUL (RFC 5322 §2.3 allows none); encode the part with base64 or remove the NUL"
         )
-    if _LONG.search(block) or _LONG.search(content):
+    if max(map(len, block.split(b"\r\n") + content.split(b"\r\n"))) > MAX_LINE:
         raise MessageError(
             f"a line has more than {MAX_LINE} octets (RFC 5322 §2.1.1); fold the field, or encode the part "
             "as quoted-printable or base64"

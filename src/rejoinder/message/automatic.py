@@ -87,7 +87,7 @@ _PRESENT: Final = {
 }
 _SUPPRESS: Final = frozenset({"all", "autoreply", "oof"})
 _NOBODY: Final = re.compile(
-    r"(?i)mailer-?daemon|(?:no|do-?not|donot)[._-]?reply(?:[._+-].*)?|listserv|majordomo|"
+    r"(?i)mailer-?daemon|(?:no|do[._-]?not)[._-]?reply(?:[._+-].*)?|listserv|majordomo|"
     r"owner-.*|.*-(?:request|owner|bounces?)|bounces?(?:[+_=-].*)?"
 )
 _COMMENT: Final = re.compile(r"\([^()]*+\)")

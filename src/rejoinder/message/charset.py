@@ -47,12 +47,12 @@ _LABELS: Final = {
     "cp737": "cp737",
     "cp874": "cp874",
 }
-_TRANSFORMS: Final = frozenset({"rot_13", "mbcs", "oem"})
+_NO_CHARSETS: Final = frozenset({"rot_13", "mbcs", "oem", "tactis"})  # the last is named and not there
 # A closed table instead of ``codecs.lookup``: the latter remembers every label it was ever asked for.
 _CODECS: Final = {
     label: codec
     for label, codec in ({name: name for name in aliases.values()} | aliases | _LABELS).items()
-    if not codec.endswith("_codec") and codec not in _TRANSFORMS
+    if not codec.endswith("_codec") and codec not in _NO_CHARSETS
 }
 _SEPARATORS: Final = re.compile(r"[^a-z0-9]+")
 
@@ -66,10 +66,7 @@ def decode(data: bytes, charset: str | None) -> str:
     codec = _SUPERSETS.get(codec, codec)
     if codec == "cp1252":
         return _cp1252(data)
-    try:
-        return data.decode(codec, "replace")
-    except UnicodeError:
-        return _guess(data)
+    return data.decode(codec, "replace")
 
 
 def codec_of(charset: str | None) -> str | None:

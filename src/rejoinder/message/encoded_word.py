@@ -78,7 +78,7 @@ def encode_words(text: str, used: int = 0) -> list[str]:
     The first word is shorter by the ``used`` characters that stand before it on its line.
     """
     pieces = [_q(character) for character in text]
-    plain = sum(len(piece) for piece in pieces) * 3 <= len(text.encode("utf-8", "replace")) * 4
+    plain = sum(map(len, pieces)) <= 2 * len(text.encode("utf-8", "replace"))  # legible where it costs little
     words: list[str] = []
     start, size, room = 0, 0, _MAX_WORD - _OVERHEAD - min(used, 40)
     for position, character in enumerate(text):

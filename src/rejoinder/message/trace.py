@@ -25,7 +25,7 @@ _DATE: Final = re.compile(
     r"(?i)\b(\d{1,2})[ -]+(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*+[ -]+(\d{2,4})"
     r"[ ,]+(\d{1,2}):(\d{2})(?::(\d{2}))?(?:\.\d+)?[ ]*([+-]\d{4}|[a-z]{1,4})?"
 )
-_UNSAFE: Final = re.compile(r"[^!#-'*-;=?-\[\]-~]+")
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9._:\[\]-]+")
 
 
 def received_field(

@@ -12,8 +12,8 @@ import re
 from base64 import encodebytes
 from typing import Final
 
-from rejoinder.message.encode import MAX_LINE
 from rejoinder.message.encoded_word import decode_base64
+from rejoinder.message.limits import MAX_LINE
 
 _PLAIN: Final = bytes([0x09, 0x0A, 0x0D, *range(0x20, 0x7F)])
 _ASCII: Final = bytes(range(0x80))
@@ -34,7 +34,7 @@ def encode_body(data: bytes) -> tuple[str, bytes]:
         data += b"\r\n"
     if _travels(data):
         return "7bit", data
-    if len(data.translate(None, _ASCII)) * 4 > len(data):
+    if len(data.translate(None, _ASCII)) * 3 > len(data):
         return "base64", encodebytes(data).replace(b"\n", b"\r\n")
     return "quoted-printable", _FROM.sub(b"=46rom ", binascii.b2a_qp(data))
 
