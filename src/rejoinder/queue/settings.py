@@ -3,19 +3,23 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Final
+
+from pydantic import Field, PositiveInt, field_validator
 
 from rejoinder.settings import Duration, Settings
 
+_ROOMS: Final = {"run": 64, "deliver": 4}
+
 
 class QueueSettings(Settings):
-    """The ``[queue]`` section."""
+    """How jobs are taken up, held and tried again."""
 
     lease: Duration = Field(30.0, gt=0, description="How long a claim lasts; renewed every third of it.")
     poll: Duration = Field(1.0, gt=0, description="How often the queue looks for jobs of other processes.")
     slots: int = Field(128, ge=1, description="How many jobs one server works on at once.")
-    rooms: dict[str, int] = Field(
-        {"run": 64, "deliver": 4},
+    rooms: dict[str, PositiveInt] = Field(
+        _ROOMS,
         description="How many jobs of one lane may be worked on at once, by kind (run, deliver).",
     )
     failure_schedule: tuple[Duration, ...] = Field(
@@ -24,3 +28,9 @@ class QueueSettings(Settings):
         validate_default=True,
         description="The waits after a job failed for a fault of the server; the last is repeated for ever.",
     )
+
+    @field_validator("rooms")
+    @classmethod
+    def _complete(cls, rooms: dict[str, int]) -> dict[str, int]:
+        # Whoever changes the room of one kind does not mean to take it away from the others.
+        return _ROOMS | rooms

@@ -70,6 +70,7 @@ class QueueWorker:
         self._wake = asyncio.Event()
         self._is_draining = False
         self._is_claiming = False
+        self._is_full = False
         self._is_idle = asyncio.Event()
         self._is_idle.set()
 
@@ -106,7 +107,7 @@ class QueueWorker:
             lost: called if the lease is lost all the same.
         """
         earlier = self._held.get(job.id)
-        self._held[job.id] = _Holding(job.attempt, lost)
+        self._held[job.id] = _Holding(job, lost)
         self._look_idle()
         if earlier is not None:
             # We slept through our own lease and claimed the job anew.
@@ -115,11 +116,16 @@ class QueueWorker:
     def drop(self, job: Job) -> None:
         """Renew the lease of this claim no more."""
         holding = self._held.get(job.id)
-        if holding is not None and holding.attempt == job.attempt:
+        if holding is not None and holding.job.attempt == job.attempt:
+            if self._is_place_awaited(job):
+                self._wake.set()
             del self._held[job.id]
             self._look_idle()
-            # Its lane has room again.
-            self._wake.set()
+
+    def _is_place_awaited(self, job: Job) -> bool:
+        """Whether there may be a job that was not claimed for want of the place that this one frees."""
+        busy = sum(holding.job.lane == job.lane for holding in self._held.values())
+        return self._is_full or busy >= self._settings.rooms.get(job.kind, 1)
 
     def _look_idle(self) -> None:
         if self._held or self._is_claiming:
@@ -137,7 +143,8 @@ class QueueWorker:
     async def _claim(self) -> int | None:
         """Claim what there are places for and begin it; the instant at which to look again."""
         places = self._settings.slots - len(self._tasks)
-        if places <= 0:
+        self._is_full = places <= 0
+        if self._is_full:
             return None
         self._is_claiming = True
         self._look_idle()
@@ -145,6 +152,7 @@ class QueueWorker:
             claimed, due = await self._store.transaction(lambda: self._claim_unit(places))
             for job in claimed:
                 await self._begin(job)
+            self._is_full = len(claimed) >= places
             return due
         except StoreError as error:
             _log.error("queue.claim_failed", code=error.code, error=error.text)
@@ -230,7 +238,7 @@ class QueueWorker:
 class _Holding:
     """A claim whose lease is renewed."""
 
-    attempt: int
+    job: Job
     lost: Callable[[], object]
 
 

@@ -20,8 +20,13 @@ def test_durations_are_written_with_units() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"lease": 0}, {"poll": "0s"}, {"slots": 0}, {"failure_schedule": []}, {"x": 1}]
+    "wrong",
+    [{"lease": 0}, {"poll": "0s"}, {"slots": 0}, {"failure_schedule": []}, {"rooms": {"run": 0}}, {"x": 1}],
 )
 def test_what_cannot_work_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         QueueSettings.model_validate(wrong)
+
+
+def test_a_kind_whose_room_is_not_named_keeps_its_own() -> None:
+    assert QueueSettings(rooms={"deliver": 9}).rooms == {"run": 64, "deliver": 9}

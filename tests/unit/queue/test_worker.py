@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -163,6 +163,36 @@ class TestClaiming:
         async with working(store, clock, desk, QueueSettings(slots=3)):
             done = {(await promptly(desk.begun.get())).id for _ in range(50)}
         assert len(done) == 50
+
+    async def test_a_lane_that_was_full_goes_on_when_one_of_its_jobs_ends(
+        self, store: SqliteStore, clock: ManualClock
+    ) -> None:
+        desk = Desk(store)
+        await enqueue(store, *(job(n) for n in range(9)))
+        async with working(store, clock, desk, QueueSettings(rooms={"run": 2})):
+            assert len({(await promptly(desk.begun.get())).id for _ in range(9)}) == 9
+
+    async def test_an_end_that_frees_no_awaited_place_asks_the_store_nothing(
+        self, store: SqliteStore, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        desk, claims, real = Desk(store), 0, jobs.claim
+
+        def counted(
+            kinds: Sequence[str], owner: str, limit: int, lease_seconds: float, rooms: Mapping[str, int]
+        ) -> Unit[list[Job]]:
+            nonlocal claims
+            claims += 1
+            return real(kinds, owner, limit, lease_seconds, rooms)
+
+        monkeypatch.setattr(jobs, "claim", counted)
+        async with working(store, clock, desk):
+            await settle(store)
+            for n in range(5):
+                await enqueue(store, job(n))
+                await promptly(desk.begun.get())
+                await settle(store)
+        # One when the loop began, and one for each job.
+        assert claims == 6
 
     async def test_a_store_that_fails_is_asked_again(
         self, store: SqliteStore, clock: ManualClock, monkeypatch: pytest.MonkeyPatch

@@ -172,7 +172,7 @@ class TestOtherProcesses:
     async def test_a_transaction_waits_for_another_process_and_both_are_kept(
         self, store: SqliteStore, tmp_path: Path
     ) -> None:
-        with other_process(tmp_path / FILE_NAME) as other:
+        with process(OTHER_PROCESS, tmp_path / FILE_NAME) as other:
             assert other.stdin is not None
             assert other.stdout is not None
             assert other.stdout.readline() == "holding\n"
@@ -201,6 +201,41 @@ class TestOtherProcesses:
         )
         assert answers.count(None) == 1
         await beside.close()
+
+
+DYING_PROCESS: Final = """
+import asyncio, sys
+from dataclasses import replace
+from pathlib import Path
+from rejoinder.clock.manual import ManualClock
+from rejoinder.store import raws
+from rejoinder.store.records import Raw
+from rejoinder.store.settings import StoreSettings
+from rejoinder.store.sqlite import SqliteStore
+
+async def keep(store, number):
+    await store.transaction(lambda: raws.insert(Raw(f"raw_{number}", "", 1, b"x", None, 1)))
+    print(number, flush=True)
+
+async def main():
+    store = await SqliteStore.open(StoreSettings(data_dir=Path(sys.argv[1]).parent), ManualClock())
+    for start in range(0, 10_000, 20):
+        await asyncio.gather(*(keep(store, number) for number in range(start, start + 20)))
+
+asyncio.run(main())
+"""
+
+
+class TestDeath:
+    async def test_what_returned_before_a_kill_is_there_after_it(self, tmp_path: Path) -> None:
+        with process(DYING_PROCESS, tmp_path / FILE_NAME) as dying:
+            assert dying.stdout is not None
+            promised = {int(dying.stdout.readline()) for _ in range(150)}
+            dying.kill()
+            promised |= {int(line) for line in dying.stdout if line.endswith("\n")}
+        survivor = await opened(tmp_path)
+        assert {number for number in promised if number < 300} <= await kept(survivor)
+        await survivor.close()
 
 
 class TestTrouble:
@@ -324,6 +359,6 @@ def names(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()]
 
 
-def other_process(path: Path) -> subprocess.Popen[str]:
-    arguments = [sys.executable, "-c", OTHER_PROCESS, str(path)]
+def process(script: str, path: Path) -> subprocess.Popen[str]:
+    arguments = [sys.executable, "-c", script, str(path)]
     return subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
