@@ -70,12 +70,12 @@ def with_fields(raw: bytes, add: Iterable[bytes] = (), replace: Iterable[bytes] 
     """The message with whole fields from ``encode`` put at the end of its header block.
 
     A field of ``add`` is put in only if there is none of its name, one of ``replace`` instead of all of
-    its name; every other byte stays as it is.
+    its name; every other byte of a message that went through ``normalise`` stays as it is.
     """
     headers, body = split(raw)
     replaced = {_name(each): each for each in replace}
     added = [each for each in add if not headers.fields(_name(each)) and _name(each) not in replaced]
-    kept = [each.raw for each in headers if each.name.lower() not in replaced]
+    kept = [_whole(each) for each in headers if each.name.lower() not in replaced]
     return b"".join([*kept, *replaced.values(), *added, b"\r\n", raw[body:]])
 
 
@@ -109,6 +109,11 @@ def _fields(headers: Headers) -> Iterable[bytes]:
             yield _writable(each, name)
 
 
+def _whole(each: HeaderField) -> bytes:
+    """The field with its line end, which the last one of a message without a body may lack."""
+    return each.raw if each.raw.endswith(b"\n") else each.raw + b"\r\n"
+
+
 def _writable(each: HeaderField, name: str) -> bytes:
     """The field as it is if it may leave so, else written anew."""
     control = _CONTROL.search(each.raw)
@@ -117,7 +122,7 @@ def _writable(each: HeaderField, name: str) -> bytes:
             f"the header field {each.name!r} has the control character {control[0]!r}; "
             "remove it (RFC 5322 §2.2)"
         )
-    whole = each.raw if each.raw.endswith(b"\r\n") else each.raw + b"\r\n"
+    whole = _whole(each)
     if whole.isascii():
         return whole
     if name in _ADDRESSES:

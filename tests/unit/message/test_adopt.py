@@ -83,3 +83,7 @@ def test_a_replaced_field_is_there_once() -> None:
     assert with_fields(raw, replace=[new]) == b"From: a@x\r\nAuto-Submitted: auto-replied\r\n\r\nbody"
     assert with_fields(raw, add=[new], replace=[new]).count(b"auto-replied") == 1
     assert parse(with_fields(b"\r\nbody", add=[new])).text == "body"
+
+
+def test_a_last_field_without_a_line_end_gets_one() -> None:
+    assert with_fields(b"From: a@x", add=[field("Date", "today")]) == b"From: a@x\r\nDate: today\r\n\r\n"
