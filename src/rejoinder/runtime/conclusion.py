@@ -196,10 +196,7 @@ class Concluder:
         event = self.event(
             assignment,
             kind,
-            ending=ended.ending,
-            reason=ended.reason or None,
-            error=ended.error or None,
-            log=ended.log or None,
+            **_told(ended),
             replies=[effect.sent.message_id for effect in effects],
         )
         return Conclusion(self.run(assignment, state, ended), status, effects, (event,), None)
@@ -228,13 +225,7 @@ class Concluder:
         now = self._clock.now()
         counted = assignment.attempt - (1 if ended.neighbour else 0)
         due_at = now if ended.neighbour else next_due(self._settings.retries, counted, now, self._jitter)
-        values: dict[str, Json] = {
-            "ending": ended.ending,
-            "reason": ended.reason or None,
-            "error": ended.error or None,
-            "log": ended.log or None,
-        }
-        failed = self.event(assignment, EventKind.RUN_FAILED, again_at=due_at, **values)
+        failed = self.event(assignment, EventKind.RUN_FAILED, again_at=due_at, **_told(ended))
         if due_at is not None:
             waiting = self.run(assignment, RunState.WAITING, ended)
             return Conclusion(
@@ -249,3 +240,15 @@ class Concluder:
         dead = self.run(assignment, RunState.DEAD_LETTERED, ended)
         buried = self.event(assignment, EventKind.DEAD_LETTERED)
         return Conclusion(dead, EmailStatus.FAILED, (), (failed, buried), None, buried=True, tries=counted)
+
+
+def _told(ended: Ended) -> dict[str, Json]:
+    """What the event of an end tells."""
+    refused = [{"codes": each.codes, "text": each.text} for each in ended.refused]
+    return {
+        "ending": ended.ending,
+        "reason": ended.reason or None,
+        "refused": refused or None,
+        "error": ended.error or None,
+        "log": ended.log or None,
+    }

@@ -14,17 +14,17 @@ try that is repeated after a crash says the same ids (RFC 1047 keeps one window 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rejoinder.clock import SECOND, Clock
-from rejoinder.errors import EventEnded, ReplyInvalid
+from rejoinder.errors import ActionRefused, EventEnded, ReplyInvalid
 from rejoinder.ids import Ids, derived
 from rejoinder.replies.compose import Message, Text, compose_reply, propose
 from rejoinder.replies.original import Original
 from rejoinder.replies.rules import Case, Usage, judge
 from rejoinder.replies.settings import RepliesSettings
 from rejoinder.replies.submit import Content, Origin, Submission, prepare
-from rejoinder.runtime.values import Ended, Host, MessageEvent, RawSource, ReplyAction
+from rejoinder.runtime.values import Ended, Host, MessageEvent, RawSource, Refused, ReplyAction
 from rejoinder.store import sent, threads
 from rejoinder.store.raw import RawStore
 from rejoinder.store.unit import Store, Unit
@@ -164,6 +164,7 @@ class Try:
         self.assignment = assignment
         self.effects: list[Submission] = []
         self._runner = runner
+        self._refused: list[Refused] = []
         self._usage: Usage | None = None
         self._one_at_a_time = asyncio.Lock()
         self._wants_accept = asyncio.Event()
@@ -187,7 +188,7 @@ class Try:
             attempt=assignment.attempt,
             alone=assignment.deaths >= 2,
         )
-        self._task = asyncio.create_task(host.run(assignment.worker, event, self))
+        self._task = asyncio.create_task(self._run(host, event))
 
     @property
     def end(self) -> Ended | None:
@@ -227,7 +228,11 @@ class Try:
                 raise EventEnded(
                     f"the run of {self.assignment.email_id} has ended; its actions came too late"
                 )
-            submission = await self._runner.reply(self.assignment, action, usage, len(self.effects))
+            try:
+                submission = await self._runner.reply(self.assignment, action, usage, len(self.effects))
+            except ActionRefused as refusal:
+                self._refused.append(Refused(refusal.codes, refusal.text))
+                raise
             self.effects.append(submission)
             return submission.sent.message_id
 
@@ -235,6 +240,10 @@ class Try:
         """End the sender's waiting; see ``Actions.accept``."""
         self._wants_accept.set()
         await self._committed.wait()
+
+    async def _run(self, host: Host, event: MessageEvent) -> Ended:
+        ended = await host.run(self.assignment.worker, event, self)
+        return replace(ended, refused=tuple(self._refused))
 
     @property
     def _running(self) -> asyncio.Task[Ended]:

@@ -26,6 +26,14 @@ class Ending(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """An action that a rule forbade: the codes of all the rules that failed, and the first one's sentence."""
+
+    codes: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """The end of one try."""
 
@@ -38,6 +46,8 @@ class Ended:
     """stdout, stderr and logging of this run, at most 16 KiB."""
     neighbour: bool = False
     """Whether the child died for another message's fault: such a try is not counted."""
+    refused: tuple[Refused, ...] = ()
+    """What the worker asked and did not get, in order, whether or not it caught the exception."""
 
 
 @dataclass(frozen=True, slots=True)
