@@ -15,6 +15,7 @@
     │   └── StoreFull           no room on the disk
     ├── LeaseLost               a job's claim is another's by now
     ├── WorkerError             the worker's side of a run
+    │   ├── WorkerNotLoaded     its file cannot be imported, or has no `email`
     │   └── ActionRefused       an action (reply, …) broke a rule
     │       ├── EventEnded
     │       └── ReplyRefused    one subclass for each rule
@@ -151,6 +152,12 @@ class WorkerError(RejoinderError):
 
     code = "worker-failed"
     smtp_reply = (451, "4.3.0")
+
+
+class WorkerNotLoaded(WorkerError):
+    """The worker's file cannot be loaded."""
+
+    code = "worker-not-loaded"
 
 
 class ActionRefused(WorkerError):

@@ -20,7 +20,7 @@ from itertools import count
 from typing import Final, cast
 
 from rejoinder.clock import Clock
-from rejoinder.errors import ActionRefused, RejoinderError, WorkerError
+from rejoinder.errors import ActionRefused, RejoinderError, WorkerError, WorkerNotLoaded
 from rejoinder.runtime.settings import WorkersSettings
 from rejoinder.runtime.values import Actions, Ended, Ending, MessageEvent, ReplyAction
 from rejoinder.runtime.zygote import Zygote
@@ -32,12 +32,6 @@ _LOG: Final = logging.getLogger("rejoinder.runtime")
 _LARGEST_SAYING: Final = 1 << 18
 _REASON: Final = 400
 """Characters of a reason: an SMTP reply line has 512 octets (RFC 5321 §4.5.3.1.5)."""
-
-
-class LoadFailed(WorkerError):
-    """The worker's file cannot be loaded."""
-
-    code = "worker-not-loaded"
 
 
 class LiveRun:
@@ -83,7 +77,7 @@ class Child(asyncio.Protocol):
         """Start the process and load the worker.
 
         Raises:
-            LoadFailed: the file is not usable, or the process died or was too slow.
+            WorkerNotLoaded: the file is not usable, or the process died or was too slow.
             ConfigError: the interpreter cannot be started.
         """
         loop = asyncio.get_running_loop()
@@ -127,7 +121,7 @@ class Child(asyncio.Protocol):
 
     def _fail_loading(self, text: str) -> None:
         if not self._loaded.done():
-            self._loaded.set_exception(LoadFailed(text))
+            self._loaded.set_exception(WorkerNotLoaded(text))
             self._loaded.exception()  # Whoever started this child may have been cancelled meanwhile.
 
     def _exited(self, status: int | None) -> None:
@@ -263,13 +257,13 @@ class Child(asyncio.Protocol):
         try:
             answer = frames.Answer(call.run, call.call, await _act(run, call))
         except RejoinderError as error:
-            codes = error.codes if isinstance(error, ActionRefused) else (error.code,)
+            codes = list(error.codes) if isinstance(error, ActionRefused) else [error.code]
             answer = frames.Answer(call.run, call.call, code=error.code, text=error.text, codes=codes)
         except Exception:  # noqa: BLE001  # Whatever it is, the worker waits for an answer.
             _LOG.exception("runtime.action_failed email=%s", run.event.email_id)
             text = "the server could not judge this action; its log says why"
             answer = frames.Answer(
-                call.run, call.call, code=WorkerError.code, text=text, codes=(WorkerError.code,)
+                call.run, call.call, code=WorkerError.code, text=text, codes=[WorkerError.code]
             )
         self._send(answer)
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from rejoinder.clock import Clock
-from rejoinder.errors import ConfigError
-from rejoinder.runtime.child import Child, LoadFailed
+from rejoinder.errors import ConfigError, WorkerNotLoaded
+from rejoinder.runtime.child import Child
 from rejoinder.runtime.settings import WorkerEntry, WorkersSettings
 from rejoinder.runtime.values import Actions, Ended, Ending, MessageEvent
 from rejoinder.runtime.zygote import Zygote
@@ -104,7 +104,7 @@ class Pool:
             try:
                 await child.start(self._load, 1)
                 return await child.run(event, actions)
-            except (LoadFailed, ConfigError) as error:
+            except (WorkerNotLoaded, ConfigError) as error:
                 return Ended(Ending.EXCEPTION, error=error.text)
             finally:
                 child.retire()
@@ -167,7 +167,7 @@ class Pool:
         for child in children:
             child.retire()
         for failure in failures:
-            if not isinstance(failure, LoadFailed | ConfigError):
+            if not isinstance(failure, WorkerNotLoaded | ConfigError):
                 raise failure
         raise ConfigError(f"[[worker]] {self._entry.name!r} cannot be started: {failures[0]}")
 
@@ -188,7 +188,7 @@ class Pool:
         child = self._child()
         try:
             await child.start(load, self._entry.concurrency)
-        except (LoadFailed, ConfigError) as error:
+        except (WorkerNotLoaded, ConfigError) as error:
             self._failures += 1
             self._broken = error.text
             _LOG.error("runtime.child_not_started worker=%s: %s", self._entry.name, error)

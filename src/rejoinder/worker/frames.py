@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import ClassVar, Final
 
 MAX_BLOB: Final = 64 << 20
@@ -98,7 +98,7 @@ class Answer:
     result: str | None = None
     code: str = ""
     text: str = ""
-    codes: tuple[str, ...] = ()
+    codes: list[str] = field(default_factory=list)
     blob: bytes = b""
 
 
@@ -120,7 +120,7 @@ _CLASSES: Final[dict[str, type[Frame]]] = {
     kind.__name__: kind for kind in (Load, Loaded, LoadFailed, Run, Cancel, Call, Answer, End)
 }
 _NAMES: Final = {
-    kind: tuple(field.name for field in fields(kind) if field.name != "blob") for kind in _CLASSES.values()
+    kind: tuple(each.name for each in fields(kind) if each.name != "blob") for kind in _CLASSES.values()
 }
 
 
