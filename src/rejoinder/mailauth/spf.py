@@ -19,6 +19,7 @@ from rejoinder.dns import Answer, Mx, Rcode, RdType, Record, Resolver
 from rejoinder.mailauth.verdict import SpfResult, SpfVerdict
 from rejoinder.message.address import Mailbox, a_label
 
+_LONGEST: Final = 8192  # octets of a record; the largest in use have 2,000, and reading more takes our time
 _STEPS: Final = 12
 _STEP: Final = 160
 _LIMITS: Final = Limits(time_limit=math.inf)
@@ -85,10 +86,16 @@ def _written(record: Record) -> str:
         case Mx(_, exchange):
             return exchange
         case bytes():
-            text = record.decode("utf-8", "replace")
-            return text if text[:6].lower() == "v=spf1" else text.replace(" ", _SPACE)
+            return _text(record)
         case str():
             return record
+
+
+def _text(record: bytes) -> str:
+    text = record.decode("utf-8", "replace")
+    if text[:6].lower() != "v=spf1":
+        return text.replace(" ", _SPACE)
+    return text if len(record) <= _LONGEST else "v=spf1 record-too-long"  # a syntax error, so permerror
 
 
 def _steps(events: Sequence[Event]) -> tuple[str, ...]:

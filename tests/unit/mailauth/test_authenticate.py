@@ -163,6 +163,23 @@ async def test_evidence_of_a_hostile_message_stays_below_its_limit(zone: Countin
     assert len(json.dumps(verdict.as_evidence())) < 16_384
 
 
+async def test_without_any_name_there_is_still_a_verdict(zone: Counting) -> None:
+    headers, body_offset = split(MESSAGE)
+    verdict = await authenticate(
+        MESSAGE, headers, body_offset, ip="192.0.2.1", helo="", reverse_path=None, resolver=zone, now=NOW
+    )
+    assert verdict.spf.result is SpfResult.NONE
+    assert verdict.dmarc.result is DmarcResult.FAIL
+
+
+async def test_what_spf_includes_is_asked_for_when_it_is_needed(zone: Counting) -> None:
+    zone.remove("customer.example")
+    zone.add("customer.example", "TXT", "v=spf1 include:elsewhere.example -all")
+    verdict = await verdict_on(zone, raw=MESSAGE)
+    assert verdict.spf.result is SpfResult.PASS
+    assert zone.rounds == [3, 1]
+
+
 async def test_lookups_ask_each_question_once(zone: Counting) -> None:
     lookups = Lookups(zone)
     first = await lookups.many([Question("customer.example", "TXT"), Question("CUSTOMER.example.", "TXT")])

@@ -79,9 +79,17 @@ def test_only_the_value_of_b_is_left_out(signature: bytes, emptied: bytes) -> No
     assert canonical.signed_data([], [], signature, "simple") == emptied
 
 
-CONTENT = st.lists(st.sampled_from([b" ", b"\t", b"\r\n", b"a", b"bc", b".", b"\xff"]), max_size=30).map(
-    b"".join
-)
+CONTENT = st.lists(
+    st.sampled_from([b" ", b"\t", b"\r\n", b"\r\n", b"\r", b"\n", b"a", b"bc", b"\xff"]), max_size=30
+).map(b"".join)
+
+
+@given(CONTENT)
+def test_only_whole_line_ends_are_empty_lines(content: bytes) -> None:
+    kept = content
+    while kept.endswith(b"\r\n"):
+        kept = kept[:-2]
+    assert canonical.body(content, "simple") == kept + b"\r\n"
 
 
 @given(CONTENT)

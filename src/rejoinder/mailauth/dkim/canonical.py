@@ -81,10 +81,10 @@ def _single_spaces(content: bytes) -> bytes:
 
 def _without_empty_lines(content: bytes) -> bytes:
     """The content without the line ends at its end, of which only whole CRLFs count."""
-    kept = content.rstrip(b"\r\n")
-    ends = content[len(kept) :]
-    if ends.count(b"\r\n") * 2 == len(ends):
-        return kept
-    while ends.endswith(b"\r\n"):
-        ends = ends[:-2]
-    return kept + ends
+    ends = content[len(content.rstrip(b"\r\n")) :]
+    if not ends.endswith(b"\r\n"):
+        return content
+    # Among nothing but CR and LF, whole CRLFs go back to where one octet stands twice.
+    start = max(ends.rfind(b"\r\r"), ends.rfind(b"\n\n")) + 1
+    start += ends.startswith(b"\n", start)
+    return content[: len(content) - len(ends) + start]
