@@ -47,16 +47,18 @@ class LiveResolver:
 
     async def query(self, name: str, rdtype: RdType) -> Answer:
         """The answer to one question."""
-        question = Question(name, rdtype)
+        return await asyncio.shield(self._asked(Question(name, rdtype)))
+
+    async def many(self, questions: Sequence[Question]) -> list[Answer]:
+        """The answers in the order of the questions, asked in parallel."""
+        return await asyncio.gather(*(asyncio.shield(self._asked(question)) for question in questions))
+
+    def _asked(self, question: Question) -> asyncio.Task[Answer]:
         task = self._asking.get(question)
         if task is None:
             task = self._asking[question] = asyncio.create_task(self._ask(question))
             task.add_done_callback(lambda _: self._asking.pop(question, None))
-        return await asyncio.shield(task)
-
-    async def many(self, questions: Sequence[Question]) -> list[Answer]:
-        """The answers in the order of the questions, asked in parallel."""
-        return await asyncio.gather(*(self.query(question.name, question.rdtype) for question in questions))
+        return task
 
     async def _ask(self, question: Question) -> Answer:
         try:
