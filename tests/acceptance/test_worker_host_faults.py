@@ -150,6 +150,18 @@ async def test_a_run_that_waits_is_cancelled_at_its_limit(tmp_path: Path, name: 
         assert rig.clock.sleepers == 0
 
 
+async def test_many_runs_may_reach_their_limit_at_once(tmp_path: Path) -> None:
+    judges = [Judge() for _ in range(500)]
+    async with worker(tmp_path, ROLES, concurrency=len(judges)) as rig:
+        (pid,) = rig.host.pids("desk")
+        runs = [rig.begin(role("wait"), judge) for judge in judges]
+        for judge in judges:
+            await judge.heard("waiting")
+        await rig.clock.advance(300)
+        assert {(await run).ending for run in runs} == {Ending.TIME_LIMIT}
+        assert rig.host.pids("desk") == [pid]
+
+
 async def test_a_cancelled_run_shows_where_it_waited(tmp_path: Path) -> None:
     judge = Judge()
     async with worker(tmp_path, ROLES) as rig:

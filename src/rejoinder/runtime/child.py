@@ -64,6 +64,8 @@ class Child(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._raw: socket.socket | None = None
         self._number = 0
+        self._in_grace = 0
+        self._killed = False
         self._loaded: asyncio.Future[frames.Loaded] = asyncio.get_running_loop().create_future()
         self.dead = asyncio.Event()
         self.pid = 0
@@ -105,7 +107,9 @@ class Child(asyncio.Protocol):
 
     def kill(self) -> None:
         """End the process and all that it started."""
-        self._zygote.kill(self._number)
+        if not self._killed:
+            self._killed = True
+            self._zygote.kill(self._number)
 
     @property
     def room(self) -> int:
@@ -137,7 +141,7 @@ class Child(asyncio.Protocol):
         alone = status is not None and len(self._runs) == 1
         for number, run in list(self._runs.items()):
             if run.unresponsive:
-                self._end(number, self._killed(run))
+                self._end(number, self._blamed(run))
             else:
                 self._end(
                     number, Ended(Ending.CRASH, error=f"the worker's process {how}", neighbour=not alone)
@@ -162,15 +166,23 @@ class Child(asyncio.Protocol):
     async def _keep_time(self, number: int, run: LiveRun, limit: float) -> None:
         if limit:
             await self._clock.sleep(limit)
-        for each in self._runs.values():
-            each.held = None
         self._send(frames.Cancel(number))
-        self._zygote.ask(self._number)
-        await self._clock.sleep(self._settings.grace)
+        self._ask_who_holds()
+        self._in_grace += 1
+        try:
+            await self._clock.sleep(self._settings.grace)
+        finally:
+            self._in_grace -= 1
         holders = [each for each in self._runs.values() if each.held is not None]
         for culprit in holders or [run]:
             culprit.unresponsive = True
         self.kill()
+
+    def _ask_who_holds(self) -> None:
+        if self._in_grace == 0:  # Many runs may reach their limit at once; one answer does for all.
+            for run in self._runs.values():
+                run.held = None
+            self._zygote.ask(self._number)
 
     def _end(self, number: int, ended: Ended) -> None:
         run = self._runs.pop(number)
@@ -232,7 +244,7 @@ class Child(asyncio.Protocol):
     def _over_the_limit(self) -> str:
         return f"cancelled at its time limit of {self._settings.time_limit:g} s (workers.time_limit)"
 
-    def _killed(self, run: LiveRun) -> Ended:
+    def _blamed(self, run: LiveRun) -> Ended:
         error = (
             f"its process was killed: a run that was {self._over_the_limit()} "
             f"could not end within {self._settings.grace:g} s (workers.grace)"

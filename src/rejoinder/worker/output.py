@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, BinaryIO, Final, cast
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-LIMIT: Final = 16 << 10
-"""Octets kept of one run's output, and of one traceback."""
+LIMIT: Final = (16 << 10) - 512
+"""Octets kept of one run's output, and of one traceback; the host may put a line before it."""
 _HALF: Final = LIMIT // 2 - 64
 _OURS: Final = str(Path(__file__).parent)
 
