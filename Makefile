@@ -11,7 +11,7 @@ SOURCES := $(wildcard src tests tools bench examples)
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-annotate --no-emit-index-url
 
-.PHONY: help setup lock demo run test test-all check format crash bench
+.PHONY: help setup lock demo run test test-all check format docs crash bench
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -52,6 +52,9 @@ check: setup ## Check format, lint, types, import contracts, spelling and docume
 format: setup ## Put every source file into the one format and apply the safe fixes.
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
+
+docs: setup ## Write the pages of the documentation that are read from the program.
+	@$(BIN)/python tools/write_docs.py
 
 crash: setup ## Kill the server 200 times under load; nothing may be lost or answered twice.
 	REJOINDER_KILLS=200 $(BIN)/pytest -q tests/acceptance/test_crash.py

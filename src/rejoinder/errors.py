@@ -11,6 +11,7 @@
     │   ├── HeaderInjection     a control character in a field that is to be written
     │   └── HeaderReserved      a caller's field that is ours to write
     ├── SmtpError               the peer's octets are no SMTP
+    │   └── SmtpParameterUnknown
     ├── StoreError              the store cannot do what was asked
     │   └── StoreFull           no room on the disk
     ├── LeaseLost               a job's claim is another's by now

@@ -15,6 +15,7 @@ import typer
 
 from rejoinder import __version__
 from rejoinder.cli import config, key
+from rejoinder.cli.serve import serve
 from rejoinder.errors import RejoinderError
 
 __all__ = ["build", "exit_code", "main"]
@@ -30,6 +31,7 @@ def build() -> typer.Typer:
         add_completion=False,
     )
     app.callback()(_options)
+    app.command()(serve)
     app.add_typer(key.build(), name="key")
     app.add_typer(config.build(), name="config")
     return app

@@ -71,14 +71,15 @@ def _page_of(section: Section) -> Iterator[str]:
     for name, field in section.plain():
         yield f"### {section.name}.{name}\n"
         yield f"{field.description or ''}\n"
-        yield f"{_standing(field)} As in `{name} = {_shown(section, name, field)}`\n"
+        yield f"{_standing(section, name, field)}\n"
 
 
-def _standing(field: FieldInfo) -> str:
+def _standing(section: Section, name: str, field: FieldInfo) -> str:
+    shown = _shown(section, name, field)
     if field.is_required():
-        return "Required."
+        return f"Required, as in `{name} = {shown}`."
     default = field.get_default(call_default_factory=True)
-    return "Not set by default." if _is_nothing(default) else f"Default: `{written(field, default)}`."
+    return f"Not set by default; as in `{name} = {shown}`." if _is_nothing(default) else f"Default: `{shown}`."
 
 
 def _shown(section: Section, name: str, field: FieldInfo) -> str:

@@ -96,7 +96,9 @@ def test_a_key_is_printed_once_as_the_last_word_and_kept_as_a_hash(
     record = kept(key)
     assert record is not None
     assert (record.account, record.scopes, record.revoked_at) == ("default", "", None)
-    assert not [path for path in Path("data").rglob("*") if path.is_file() and key.encode() in path.read_bytes()]
+    assert not [
+        path for path in Path("data").rglob("*") if path.is_file() and key.encode() in path.read_bytes()
+    ]
 
 
 def test_a_key_has_the_scopes_and_the_account_that_were_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
