@@ -79,7 +79,9 @@ def _standing(section: Section, name: str, field: FieldInfo) -> str:
     if field.is_required():
         return f"Required, as in `{name} = {shown}`."
     default = field.get_default(call_default_factory=True)
-    return f"Not set by default; as in `{name} = {shown}`." if _is_nothing(default) else f"Default: `{shown}`."
+    if _is_nothing(default):
+        return f"Not set by default; as in `{name} = {shown}`."
+    return f"Default: `{shown}`."
 
 
 def _shown(section: Section, name: str, field: FieldInfo) -> str:
