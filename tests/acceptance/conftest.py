@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -13,6 +14,7 @@ import pytest
 from rejoinder.app import Server, Surroundings
 from rejoinder.clock import Clock
 from rejoinder.clock.live import LiveClock
+from rejoinder.clock.manual import ManualClock
 from rejoinder.config import Config
 from rejoinder.dns.zone import Zone
 from rejoinder.ids import Ids
@@ -26,7 +28,7 @@ from tests.acceptance.house import ECHO, House, Open, worker_file
 
 
 @pytest.fixture
-async def open_house(tmp_path: Path, customer_key: Signer) -> AsyncIterator[Open]:
+async def open_house(tmp_path: Path, customer_key: Signer, desk_key: Path) -> AsyncIterator[Open]:
     """Opens a house whose route ``support@desk.example`` leads to a worker with the given code."""
     async with AsyncExitStack() as stack:
 
@@ -56,14 +58,14 @@ async def open_house(tmp_path: Path, customer_key: Signer) -> AsyncIterator[Open
                     },
                     "http": {"listen": "127.0.0.1:0"},
                     "outbound": {"mx_port": port, "allow_private_mx": True},
-                    "domain": [{"name": "desk.example"}],
+                    "domain": [{"name": "desk.example", "dkim_key": desk_key}],
                     "worker": [{"name": "desk", "file": worker_file(tmp_path, code)}],
                     "route": [{"match": "support@desk.example", "worker": "desk"}],
                 }
                 | sections
             )
             server = await Server.start(config, Surroundings(clock, os.urandom, zone))
-            stack.push_async_callback(server.stop, 1.0)
+            stack.push_async_callback(_stop, server, clock)
             pool = Pool(PoolSettings(), clock)
             stack.push_async_callback(pool.close)
             alice = Person(
@@ -74,7 +76,23 @@ async def open_house(tmp_path: Path, customer_key: Signer) -> AsyncIterator[Open
         yield open_
 
 
+async def _stop(server: Server, clock: Clock) -> None:
+    """Stop the server; on a clock that stands still, let time pass until it has stopped."""
+    stopping = asyncio.create_task(server.stop(1.0))
+    while isinstance(clock, ManualClock) and not stopping.done():
+        await clock.advance(1)
+    await stopping
+
+
 @pytest.fixture(scope="session")
 def customer_key() -> Signer:
     """The key of customer.example."""
     return Signer("customer.example", "s1", make_key())
+
+
+@pytest.fixture(scope="session")
+def desk_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The key file of desk.example; making one takes longer than most tests."""
+    path = tmp_path_factory.mktemp("keys") / "desk.pem"
+    path.write_bytes(make_key())
+    return path

@@ -58,6 +58,10 @@ class House:
         """The steps of a mail."""
         return await self.server.store.read(lambda: events.of_email("default", email.id))
 
+    async def recent(self) -> list[Event]:
+        """The last steps, the newest first."""
+        return await self.server.store.read(lambda: events.recent("default", 100))
+
     async def runs(self, email: Email) -> list[Run]:
         """The runs on a mail."""
         return await self.server.store.read(lambda: runs.of_email(email.id))

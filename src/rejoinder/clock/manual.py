@@ -53,6 +53,17 @@ class ManualClock:
         self._now = end
         await _let_others_run()
 
+    async def leap(self, seconds: float) -> None:
+        """Be that much later at once, as after the machine has slept: whoever slept wakes late, and once."""
+        self._now = after(self._now, seconds)
+        due = [sleeper for sleeper in self._sleepers if sleeper[0] <= self._now]
+        self._sleepers = [sleeper for sleeper in self._sleepers if sleeper[0] > self._now]
+        heapq.heapify(self._sleepers)
+        for _, _, future in sorted(due):
+            if not future.done():
+                future.set_result(None)
+        await _let_others_run()
+
 
 async def _let_others_run() -> None:
     # A woken task may need several turns of the loop before it sleeps again.

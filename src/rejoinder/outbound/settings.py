@@ -22,7 +22,7 @@ class OutboundSettings(Settings):
     mx_port: int = Field(25, ge=1, le=65535, description="The port at which the MX of a domain is reached.")
     allow_private_mx: bool = Field(
         False,
-        description="Deliver to an MX at a loopback or private address; otherwise that is a permanent failure.",
+        description="Deliver to an MX at a loopback or private address; else that is a permanent failure.",
     )
     schedule: tuple[Duration, ...] = Field(
         (60, 300, 900, 1800, 3600, 7200, 14400, 28800, 43200, 86400, 86400, 86400),
