@@ -23,6 +23,7 @@ from rejoinder.clock.live import LiveClock
 from rejoinder.config import Config
 from rejoinder.errors import ConfigError
 from rejoinder.ids import Ids
+from rejoinder.internet.conversation import verify
 from rejoinder.internet.demo import Stage, play, play_mail
 from rejoinder.internet.desk import House
 from rejoinder.internet.show import Show
@@ -77,8 +78,8 @@ def example() -> Path:
         if (folder / _EXAMPLE).is_file():
             return folder / _EXAMPLE
     raise ConfigError(
-        f"{_EXAMPLE} is neither in {package} nor in {package.parents[1]}; install rejoinder again, or run the "
-        "demonstration from a clone with `make demo`"
+        f"{_EXAMPLE} is neither in {package} nor in {package.parents[1]}; install rejoinder again, or run "
+        "`make demo` in a clone"
     )
 
 
@@ -102,14 +103,13 @@ class _Staying:
         show.line(1, f"It receives mail for {SUPPORT} at {smtp} and answers HTTP at {http}.")
         show.line(1, f"An API key: {secret}")
         show.line(1, "What came in, and what became of it:")
-        show.line(2, f"curl -H 'Authorization: Bearer {secret}' {http}/api/v2/mail")
+        show.command(f"curl -s -H 'Authorization: Bearer {secret}' {http}/api/v2/mail")
         show.line(1, "Another mail from the customer, whose answer is shown here:")
-        show.line(
-            2,
-            "printf 'From: %s\\nSubject: Hello\\n\\nHow do you do?\\n' alice@customer.example | curl -T - "
-            f"smtp://{smtp} --crlf --mail-from alice@customer.example --mail-rcpt {SUPPORT}",
+        show.command(
+            "printf 'From: %s\\nSubject: Hello\\n\\nHow do you do?\\n' alice@customer.example | curl -sT - "
+            f"smtp://{smtp} --crlf --mail-from alice@customer.example --mail-rcpt {SUPPORT}"
         )
-        await _until_interrupted(town)
+        await _until_interrupted(show, town)
 
 
 async def _make_key(house: House) -> str:
@@ -119,9 +119,17 @@ async def _make_key(house: House) -> str:
     return secret
 
 
-async def _until_interrupted() -> None:
+async def _until_interrupted(show: Show, town: Town) -> None:
     interrupted = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, interrupted.set)
+    arrivals = asyncio.create_task(_show_arrivals(show, town))
     await interrupted.wait()
+    arrivals.cancel()
+
+
+async def _show_arrivals(show: Show, town: Town) -> None:
+    while True:
+        answer = await town.sink.next()
+        show.answer(1, answer, await verify(town, answer))

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 
 import structlog
 
 
-def configure() -> None:
-    """Send the log of this process where it belongs."""
+def configure(least: int = logging.NOTSET) -> None:
+    """Send the log of this process where it belongs, without what is less grave than ``least``."""
     is_terminal = sys.stderr.isatty()
     exceptions = [] if is_terminal else [structlog.processors.format_exc_info]
     structlog.configure(
@@ -20,6 +21,7 @@ def configure() -> None:
             *exceptions,
             structlog.dev.ConsoleRenderer() if is_terminal else structlog.processors.JSONRenderer(),
         ],
+        wrapper_class=structlog.make_filtering_bound_logger(least),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )

@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The conversation that the demonstration shows, and everything about it that must be so.
+
+Three rounds in one thread, each answer verified by its recipient; then four mails that must not be
+answered, each for one reason only. What is not as it must be is a sentence in ``faults``; nothing raises
+for it. The surprise: the replayed mail is the customer's own, not a byte changed; only the envelope is
+another, and that is enough.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from rejoinder.errors import ReplyDmarcFailed, ReplyNoPolicy, ReplyRecipientUnproven, ReplyToAutomaticMail
+from rejoinder.ingress.session import Delivery
+from rejoinder.internet.desk import PATIENCE, Answer, Desk
+from rejoinder.internet.person import Person, post
+from rejoinder.internet.town import CUSTOMER_HOST, SUPPORT, Town
+from rejoinder.mailauth.authenticate import authenticate
+from rejoinder.mailauth.verdict import Policy, Verdict
+from rejoinder.message.address import Mailbox, parse_address_list
+from rejoinder.message.headers import Headers, split
+from rejoinder.message.parse import parse
+from rejoinder.message.thread import msg_ids
+from rejoinder.outbound.connection import NextHop, within
+from rejoinder.smtp.reply import Reply
+from rejoinder.store.records import DeliveryStatus, Email, RunState
+
+SUBJECT: Final = "My printer is on fire"
+ROUNDS: Final = (
+    "Hello,\n\nmy printer is on fire. What shall I do?\n\nAlice\n",
+    "Thank you. It still burns, and now the desk does too.\n\nAlice\n",
+    "The fire brigade was here. You can close the ticket.\n\nAlice\n",
+)
+VICTIM: Final = Mailbox("victim", "elsewhere.example")
+_TICKET: Final = re.compile(r"ticket number is (\w+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A mail that was handed to the server, and what the server said and thought of it."""
+
+    raw: bytes
+    reverse_path: Mailbox
+    smtp_reply: Reply | None
+    email: Email | None
+    """None if the server kept nothing."""
+
+    @property
+    def headers(self) -> Headers:
+        """Its header fields."""
+        return split(self.raw)[0]
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What the server found about its author."""
+        return None if self.email is None else Verdict.from_evidence(json.loads(self.email.verdict))
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A letter of the customer and the answer as their mail server got it, verified there."""
+
+    letter: Letter
+    answer: Delivery | None
+    verdict: Verdict | None
+    text: str
+    faults: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """A mail that must not be answered, and the codes of the rules that saw to it."""
+
+    title: str
+    letter: Letter
+    codes: tuple[str, ...]
+    faults: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    title: str
+    raw: bytes
+    reverse_path: Mailbox
+    code: str
+
+
+async def three_rounds(town: Town, desk: Desk) -> AsyncIterator[Exchange]:
+    """The customer writes and answers each answer; ends early when one does not come."""
+    earlier: list[Exchange] = []
+    for text in ROUNDS:
+        last = earlier[-1].answer if earlier else None
+        answering = None if last is None else split(last.raw)[0]
+        raw = town.alice.write(SUPPORT, SUBJECT, text, answering=answering)
+        exchange = await _exchange(town, desk, raw, earlier)
+        earlier.append(exchange)
+        yield exchange
+        if exchange.answer is None:
+            return
+
+
+async def unanswered(town: Town, desk: Desk, exchanges: Sequence[Exchange]) -> AsyncIterator[Unanswered]:
+    """The four mails that nobody may answer; they need a conversation that went before."""
+    taken = len(town.sink.received)
+    for case in _cases(town, exchanges):
+        letter = await hand_over(town, desk, case.raw, case.reverse_path)
+        run = None if letter.email is None else await desk.ended(letter.email)
+        codes = () if letter.email is None or run is None else await desk.refusals(letter.email)
+        faults = [
+            *_accepted(letter),
+            *_unless(run is not None and run.state is RunState.FINISHED, "the worker's run did not end well"),
+            *_unless(
+                codes == (case.code,),
+                f"it was refused for {', '.join(codes) or 'no reason'}, not for {case.code} alone",
+            ),
+            *_unless(len(town.sink.received) == taken, "it was answered"),
+        ]
+        yield Unanswered(case.title, letter, codes, tuple(faults))
+
+
+async def hand_over(town: Town, desk: Desk, raw: bytes, reverse_path: Mailbox) -> Letter:
+    """Give a mail to the server as the customer's mail server would."""
+    _, before = await desk.newest()
+    hop = NextHop(SUPPORT.domain, *desk.smtp)
+    result = await post(town.pool, hop, CUSTOMER_HOST, raw, reverse_path=reverse_path, to=SUPPORT)
+    newest, total = await desk.newest()
+    return Letter(raw, reverse_path, result.outcomes[0].reply, newest if total > before else None)
+
+
+async def verify(town: Town, delivery: Delivery) -> Verdict:
+    """SPF, DKIM and DMARC of a mail, as the customer's mail server finds them in the DNS."""
+    headers, body_offset = split(delivery.raw)
+    return await authenticate(
+        delivery.raw,
+        headers,
+        body_offset,
+        ip=delivery.client.ip,
+        helo=delivery.client.helo or "",
+        reverse_path=delivery.envelope.reverse_path,
+        resolver=town.resolver,
+        now=delivery.received_at,
+        receiver=CUSTOMER_HOST,
+    )
+
+
+def unproven(verdict: Verdict) -> Iterator[str]:
+    """What keeps an answer from being proven ours."""
+    signed = any(each.proves and each.domain == SUPPORT.domain for each in verdict.dkim)
+    found = ", ".join(f"{each.result} ({each.reason})" for each in verdict.dkim) or "no signature"
+    yield from _unless(signed, f"DKIM does not pass for {SUPPORT.domain} at the customer: {found}")
+    by_policy = verdict.dmarc_valid and verdict.dmarc.policy is Policy.REJECT
+    yield from _unless(by_policy, f"DMARC does not pass at the customer: {verdict.dmarc.result}")
+
+
+async def _exchange(town: Town, desk: Desk, raw: bytes, earlier: Sequence[Exchange]) -> Exchange:
+    letter = await hand_over(town, desk, raw, town.alice.address.mailbox)
+    if letter.email is None:
+        return Exchange(letter, None, None, "", (*_accepted(letter), "it was not stored"))
+    answer = await within(town.clock, PATIENCE, town.sink.next())
+    if answer is None:
+        why = ", ".join(await desk.refusals(letter.email)) or "nothing was refused"
+        return Exchange(letter, None, None, "", (*_accepted(letter), f"no answer came: {why}"))
+    verdict = await verify(town, answer)
+    text = parse(answer.raw).text or ""
+    faults = [
+        *_accepted(letter),
+        *unproven(verdict),
+        *_badly_threaded(letter, answer),
+        *_badly_sent(town, answer),
+        *_in_another_thread(letter, await desk.answer(letter.email), earlier),
+        *_other_ticket(text, earlier),
+    ]
+    return Exchange(letter, answer, verdict, text, tuple(faults))
+
+
+def _accepted(letter: Letter) -> Iterator[str]:
+    reply = letter.smtp_reply
+    said = "nothing" if reply is None else str(reply)
+    yield from _unless(reply is not None and reply.code == 250, f"the server said {said}, not 250")
+
+
+def _badly_threaded(letter: Letter, answer: Delivery) -> Iterator[str]:
+    """RFC 5322 §3.6.4."""
+    headers, original = split(answer.raw)[0], letter.headers
+    own = msg_ids(original.get("Message-ID"))
+    chain = (*msg_ids(original.get("References")), *own)
+    answered = msg_ids(headers.get("In-Reply-To"))
+    yield from _unless(answered == own, f"In-Reply-To is {answered}, the letter is {own}")
+    references = msg_ids(headers.get("References"))
+    yield from _unless(references == chain, f"References are {references}, the thread is {chain}")
+    subject = headers.get("Subject", "")
+    yield from _unless(subject == f"Re: {SUBJECT}", f"the subject is {subject!r}")
+
+
+def _badly_sent(town: Town, answer: Delivery) -> Iterator[str]:
+    """RFC 3834 §3 and §4."""
+    headers, envelope = split(answer.raw)[0], answer.envelope
+    word = headers.get("Auto-Submitted")
+    yield from _unless(word == "auto-replied", f"Auto-Submitted is {word}, not auto-replied")
+    reverse_path = envelope.reverse_path
+    yield from _unless(reverse_path is None, f"the answer left from <{reverse_path}>, not from <>")
+    to = [str(path) for path in envelope.forward_paths]
+    yield from _unless(to == [str(town.alice.address.mailbox)], f"the answer went to {', '.join(to)}")
+    authors = [str(each.mailbox) for each in parse_address_list(headers.get("From", ""))]
+    yield from _unless(authors == [str(SUPPORT)], f"the answer is from {', '.join(authors)}, not {SUPPORT}")
+
+
+def _in_another_thread(letter: Letter, answer: Answer | None, earlier: Sequence[Exchange]) -> Iterator[str]:
+    mails = [each.letter.email for each in earlier] + [letter.email]
+    threads = {mail.thread_id for mail in mails if mail is not None}
+    if answer is None:
+        yield "the answer's delivery is not settled in the store"
+        return
+    status = answer.delivery.status
+    yield from _unless(status is DeliveryStatus.DELIVERED, f"the store says that the answer is {status}")
+    one = threads | {answer.sent.thread_id}
+    yield from _unless(len(one) == 1, f"the store has the conversation in {len(one)} threads")
+
+
+def _other_ticket(text: str, earlier: Sequence[Exchange]) -> Iterator[str]:
+    tickets = [match and match[1] for match in map(_TICKET.search, [*(each.text for each in earlier), text])]
+    yield from _unless(tickets[-1] is not None, f"there is no ticket number in {text!r}")
+    yield from _unless(len(set(tickets)) == 1, f"the thread has the ticket numbers {tickets}")
+
+
+def _unless(holds: bool, fault: str) -> Iterator[str]:
+    if not holds:
+        yield fault
+
+
+def _cases(town: Town, exchanges: Sequence[Exchange]) -> Iterator[_Case]:
+    alice, answer = town.alice, exchanges[-1].answer
+    assert answer is not None
+    yield _Case(
+        "An out-of-office notice, signed; automatic mail is never answered",
+        alice.write(
+            SUPPORT,
+            SUBJECT,
+            "I am away until Monday.\n",
+            answering=split(answer.raw)[0],
+            headers=[("Auto-Submitted", "auto-replied")],
+        ),
+        alice.address.mailbox,
+        ReplyToAutomaticMail.code,
+    )
+    yield _Case(
+        "Somebody else's name; its domain forbids it",
+        town.ceo.write(SUPPORT, "Urgent payment", "Please pay the attached invoice today.\n"),
+        alice.address.mailbox,
+        ReplyDmarcFailed.code,
+    )
+    yield _Case(
+        "The customer's own signed mail, replayed to have somebody else answered",
+        exchanges[0].letter.raw,
+        VICTIM,
+        ReplyRecipientUnproven.code,
+    )
+    yield _Case(
+        "A domain without a policy; nothing proves who wrote",
+        _from(town.noel),
+        town.noel.address.mailbox,
+        ReplyNoPolicy.code,
+    )
+
+
+def _from(person: Person) -> bytes:
+    return person.write(SUPPORT, "A question", "Do you have printers that do not burn?\n")
