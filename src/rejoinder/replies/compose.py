@@ -74,8 +74,7 @@ def propose(original: Original, content: Text | Message) -> Proposal:
         return Proposal(original.forward_path, original.reverse_path)
     try:
         headers, _ = split(content.raw)
-        to = original.reverse_path if content.to is None else parse_mailbox(content.to)
-        return Proposal(_author(headers, content.from_), to)
+        return Proposal(_author(headers, content.from_), _recipient(original, content.to))
     except (MessageError, AddressError) as error:
         raise _invalid(original, error) from error
 
@@ -154,6 +153,13 @@ def _from_message(
     in_reply_to = (fields.in_reply_to,) if fields.in_reply_to else ()
     used_id = own_id or message_id
     return Reply(finished, author, recipient, used_id, subject, in_reply_to, references)
+
+
+def _recipient(original: Original, given: str | None) -> Mailbox | None:
+    """Who is to get the reply; "" is the null reverse-path, as a worker reads it from ``message.sender``."""
+    if given is None:
+        return original.reverse_path
+    return parse_mailbox(given) if given else None
 
 
 def _author(headers: Headers, envelope_from: str | None) -> Mailbox:

@@ -176,9 +176,9 @@ def _once_per_event(case: Case) -> str | None:
 def _recipient(case: Case) -> str | None:
     expected = case.original.reverse_path
     given = case.proposal.recipient
-    if expected is None or given is None or given.same_as(expected):
+    if expected is None or (given is not None and given.same_as(expected)):
         return None
-    return f"the recipient {given} is not the sender of the mail, {expected}"
+    return f"the recipient {given or '<>'} is not the sender of the mail, {expected}"
 
 
 def _sender_domain(case: Case) -> str | None:
