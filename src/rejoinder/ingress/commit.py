@@ -171,10 +171,12 @@ class Committer:
             "worker": to.target.worker,
             "match": to.target.match,
         }
-        return (
+        steps = (
             self._event(kind, to.target.account, email_id=to.email_id, **found),
             self._event(EventKind.ROUTED, to.target.account, email_id=to.email_id, **routed),
         )
+        # They happened when the mail came, before the worker did anything, though they are written with it.
+        return tuple(replace(step, at=arrival.delivery.received_at) for step in steps)
 
     def _duplicate(self, arrival: Arrival, handling: Handling, answer: Reply) -> Event:
         assert handling.earlier is not None
