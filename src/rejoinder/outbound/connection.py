@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, fields
-from typing import Final, Literal, Self, TypeVar
+from typing import Final, Literal, Self, TypeVar, cast
 
 from rejoinder.clock import Clock, after
 from rejoinder.clock.watchdog import NEVER, Watchdog
@@ -102,6 +102,7 @@ class Connection(asyncio.Protocol):
         self._rest: asyncio.Future[None] | None = None
         self._is_blocked = False
         self._is_gone = False
+        self._is_closing = False
         self._when_gone: Callable[[], None] | None = None
         self._asked: tuple[Stage | None, int] = (None, 0)
         self.transactions = 0
@@ -133,8 +134,9 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_usable(self) -> bool:
-        """Whether another transaction can be sent."""
-        return not (self._is_gone or self._sender.is_closed)
+        """Whether another transaction can be sent: not after ``close``, though the end comes later."""
+        is_at_rest = self._sender.waiting_for is None and not self._sender.is_closed
+        return is_at_rest and not (self._is_gone or self._is_closing)
 
     @property
     def was_heard(self) -> bool:
@@ -179,20 +181,19 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         """Say goodbye without waiting for the answer; in the middle of a transaction cut the connection."""
         assert self._transport is not None
-        if self._sender.waiting_for is not None:
+        if self._sender.waiting_for is not None and not self._is_closing:
             self._transport.abort()
-            return
-        if self.is_usable:
+        elif self.is_usable:
             self._sender.quit()
             self._flush()
+        self._is_closing = True
         self._transport.close()
 
     # --- asyncio.Protocol ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The next hop speaks first."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
         self._watchdog.watch(self)
         self._flush()
 

@@ -158,6 +158,17 @@ async def test_a_connection_is_not_used_for_ever() -> None:
         assert n.connections == 2
 
 
+async def test_a_connection_that_says_goodbye_is_not_used_again() -> None:
+    async with net(transactions(1), transactions(1)) as n:
+        await n.send()
+        ((idle,),) = (lane.idle for lane in n.pool._lanes.values())
+        idle.expire()  # its end is heard of only later
+        idle.close()
+        assert not idle.is_usable
+        assert codes(await n.send()) == [250, 250]
+        assert n.connections == 2
+
+
 async def test_an_idle_connection_says_goodbye_after_a_while() -> None:
     heard: list[bytes] = []
 
