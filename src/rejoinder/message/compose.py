@@ -28,6 +28,16 @@ _RESERVED_FAMILIES: Final = ("content-", "resent-", "arc-")
 
 
 @dataclass(frozen=True, slots=True)
+class Attached:
+    """A file to send along; with a ``content_id`` (without brackets) the html shows it by ``cid:``."""
+
+    filename: str
+    content_type: str
+    content: bytes
+    content_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
     """A message before it is bytes; ``date`` in microseconds, identifiers with their angle brackets."""
 
