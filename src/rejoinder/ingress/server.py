@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import Counter
-from typing import Final, assert_never
+from typing import Final, assert_never, cast
 
 import structlog
 from structlog.typing import FilteringBoundLogger
@@ -161,8 +161,7 @@ class Session(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet, or say why not."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
         peer = transport.get_extra_info("peername") or ("", 0)
         self._ip, self._port = str(peer[0]), int(peer[1])
         # asyncio's loops set TCP_NODELAY too; a reply must never wait for the one before it.

@@ -119,7 +119,9 @@ def read_mailbox(text: str) -> Mailbox:
 
 
 def write_path(mailbox: Mailbox | None) -> str:
-    """The path in angle brackets, a domain beyond US-ASCII as A-labels; what is written is what ``read_mailbox`` reads.
+    """The path in angle brackets, a domain beyond US-ASCII as A-labels.
+
+    What is written is what ``read_mailbox`` reads.
 
     Raises:
         AddressError: the mailbox cannot be written in US-ASCII, or could end the command it stands in.

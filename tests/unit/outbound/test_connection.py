@@ -363,6 +363,9 @@ async def test_a_cancelled_transaction_leaves_no_connection_behind() -> None:
         assert not n.pool._lanes
 
 
+@pytest.mark.parametrize(
+    "anyio_backend", [("asyncio", {"use_uvloop": loop}) for loop in (False, True)], ids=["asyncio", "uvloop"]
+)
 async def test_our_own_server_takes_what_our_own_pool_sends() -> None:
     class Handler:
         deliveries: list[Delivery] = []  # noqa: RUF012 - one test, one handler
