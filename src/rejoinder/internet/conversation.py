@@ -161,7 +161,7 @@ async def _exchange(town: Town, desk: Desk, raw: bytes, earlier: Sequence[Exchan
     letter = await hand_over(town, desk, raw, town.alice.address.mailbox)
     if letter.email is None:
         return Exchange(letter, None, None, "", (*_accepted(letter), "it was not stored"))
-    answer = await within(town.clock, PATIENCE, town.sink.next())
+    answer = await _answer(town, desk, letter.email)
     if answer is None:
         why = ", ".join(await desk.refusals(letter.email)) or "nothing was refused"
         return Exchange(letter, None, None, "", (*_accepted(letter), f"no answer came: {why}"))
@@ -176,6 +176,13 @@ async def _exchange(town: Town, desk: Desk, raw: bytes, earlier: Sequence[Exchan
         *_other_ticket(text, earlier),
     ]
     return Exchange(letter, answer, verdict, text, tuple(faults))
+
+
+async def _answer(town: Town, desk: Desk, email: Email) -> Delivery | None:
+    """The answer as the customer's mail server gets it; None if there is none, or it does not come."""
+    if await desk.ended(email) is None or not await desk.is_answered(email):
+        return None
+    return await within(town.clock, PATIENCE, town.sink.next())
 
 
 def _accepted(letter: Letter) -> Iterator[str]:
