@@ -129,7 +129,9 @@ class RunHandler:
         headers, _ = split(await self._raws.load(loaded.raw))
         assignment = _assignment(loaded, job, headers, Stored(self._raws, loaded.raw))
         await self._store.transaction(lambda: self._started(assignment))
-        await self._finisher.finish(self._runner.start(assignment), job)
+        attempt = self._runner.start(assignment)
+        attempt.committed()  # long since: `accept` has nothing to wait for
+        await self._finisher.finish(attempt, job)
 
     def _started(self, assignment: Assignment) -> Unit[None]:
         yield from runs.update(self._concluder.run(assignment, RunState.RUNNING))
