@@ -106,11 +106,11 @@ async def three_rounds(town: Town, desk: Desk) -> AsyncIterator[Exchange]:
 
 async def unanswered(town: Town, desk: Desk, exchanges: Sequence[Exchange]) -> AsyncIterator[Unanswered]:
     """The four mails that nobody may answer; they need a conversation that went before."""
-    taken = len(town.sink.received)
     for case in _cases(town, exchanges):
         letter = await hand_over(town, desk, case.raw, case.reverse_path)
         run = None if letter.email is None else await desk.ended(letter.email)
         codes = () if letter.email is None or run is None else await desk.refusals(letter.email)
+        is_answered = letter.email is not None and await desk.is_answered(letter.email)
         faults = [
             *_accepted(letter),
             *_unless(run is not None and run.state is RunState.FINISHED, "the worker's run did not end well"),
@@ -118,7 +118,7 @@ async def unanswered(town: Town, desk: Desk, exchanges: Sequence[Exchange]) -> A
                 codes == (case.code,),
                 f"it was refused for {', '.join(codes) or 'no reason'}, not for {case.code} alone",
             ),
-            *_unless(len(town.sink.received) == taken, "it was answered"),
+            *_unless(not is_answered, "it was answered"),
         ]
         yield Unanswered(case.title, letter, codes, tuple(faults))
 
