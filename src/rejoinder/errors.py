@@ -24,11 +24,29 @@
         ├── Unauthorized
         ├── ScopeMissing
         ├── RequestInvalid      names the field
+        │   ├── EmailIdInvalid
+        │   ├── JsonInvalid
+        │   ├── FromMissing
+        │   ├── ContentMissing
+        │   ├── RecipientMissing
+        │   ├── EmailFormatInvalid
+        │   ├── FieldsConflict
+        │   ├── RemoteAttachment
+        │   ├── MessageTooLarge
+        │   └── IdempotencyKeyInvalid
+        ├── SenderDomainForbidden
         ├── NotFound
         │   ├── EmailNotFound
+        │   ├── KeyNotFound
         │   └── AccountNotFound
         ├── MethodNotAllowed
         ├── EmailNotYetAccepted the client shall ask again
+        ├── RateLimited
+        ├── QuotaExceeded
+        ├── InternalError       ours to mend; the log has the rest
+        ├── SendingNotConfigured
+        ├── SendFailed          refused for good
+        ├── SendNotStored       the client shall ask again
         └── NotReady
 
 Each class has a kebab-case ``code`` with a heading in ``docs/errors.md``, an HTTP status and an SMTP
@@ -288,17 +306,18 @@ class ApiError(RejoinderError):
     """The HTTP API refuses a request.
 
     ``field`` is the parameter or body field that is wrong, ``details`` the next step where the text is
-    fixed by what clients compare.
+    fixed by what clients compare: ``sentence`` is that text.
     """
 
     code = "request-refused"
     http_status = 400
     headers: ClassVar[Mapping[str, str]] = {}
+    sentence: ClassVar[str | None] = None
 
     def __init__(
         self, text: str | None = None, *, field: str | None = None, details: str | None = None
     ) -> None:
-        super().__init__(text)
+        super().__init__(text if text is not None else self.sentence)
         self.field = field
         self.details = details
 
@@ -309,6 +328,7 @@ class Unauthorized(ApiError):
     code = "unauthorized"
     http_status = 401
     headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": 'Bearer realm="API", charset="UTF-8"'}
+    sentence = "Unauthorized"
 
 
 class ScopeMissing(ApiError):
@@ -324,6 +344,78 @@ class RequestInvalid(ApiError):
     code = "request-invalid"
 
 
+class EmailIdInvalid(RequestInvalid):
+    """The id in the path is missing or has not the form of one."""
+
+    code = "email-id-invalid"
+    sentence = "Valid email ID is required"
+
+
+class JsonInvalid(RequestInvalid):
+    """The body is not a JSON object (RFC 8259)."""
+
+    code = "json-invalid"
+    sentence = "Invalid JSON in request body"
+
+
+class FromMissing(RequestInvalid):
+    """The body names no author."""
+
+    code = "from-missing"
+    sentence = "From address is required"
+
+
+class ContentMissing(RequestInvalid):
+    """The body has neither text nor html."""
+
+    code = "content-missing"
+    sentence = "Either html or text content must be provided"
+
+
+class RecipientMissing(RequestInvalid):
+    """Nobody is named as recipient, and the mail that is answered names nobody who could be."""
+
+    code = "recipient-missing"
+    sentence = "Cannot determine recipient email address"
+
+
+class EmailFormatInvalid(RequestInvalid):
+    """An address is not of the form ``Name <local-part@domain>`` or ``local-part@domain``."""
+
+    code = "email-format-invalid"
+
+
+class FieldsConflict(RequestInvalid):
+    """A field was given in two spellings with different values."""
+
+    code = "conflicting-fields"
+
+
+class RemoteAttachment(RequestInvalid):
+    """An attachment was given by the address where it lies instead of its content."""
+
+    code = "remote-attachment"
+
+
+class MessageTooLarge(RequestInvalid):
+    """The request, an attachment, all of them, or the message made of them is larger than its limit."""
+
+    code = "message-too-large"
+
+
+class IdempotencyKeyInvalid(RequestInvalid):
+    """The Idempotency-Key is longer than 256 characters."""
+
+    code = "idempotency-key-invalid"
+
+
+class SenderDomainForbidden(ApiError):
+    """The domain of From is not one of the account's."""
+
+    code = "sender-domain-forbidden"
+    http_status = 403
+
+
 class NotFound(ApiError):
     """There is nothing at this path."""
 
@@ -335,6 +427,13 @@ class EmailNotFound(NotFound):
     """The account has no mail with this id."""
 
     code = "email-not-found"
+    sentence = "Email not found"
+
+
+class KeyNotFound(NotFound):
+    """There is no key with this id."""
+
+    code = "key-not-found"
 
 
 class AccountNotFound(NotFound):
@@ -356,6 +455,58 @@ class EmailNotYetAccepted(ApiError):
     code = "email-not-yet-accepted"
     http_status = 409
     headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1", "x-should-retry": "true"}
+
+
+class RateLimited(ApiError):
+    """The key asks more often than the rate allows; ask again after the seconds in ``Retry-After``."""
+
+    code = "rate-limited"
+    http_status = 429
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1", "x-should-retry": "true"}
+
+
+class QuotaExceeded(ApiError):
+    """The account has sent as many messages as its quota allows for this month or hour."""
+
+    code = "quota-exceeded"
+    http_status = 429
+    headers: ClassVar[Mapping[str, str]] = {"x-should-retry": "false"}
+    sentence = "Email sending limit reached. Please upgrade your plan to send more emails."
+
+
+class InternalError(ApiError):
+    """Something failed that nobody foresaw; the log has a traceback."""
+
+    code = "internal-error"
+    http_status = 500
+    sentence = "Internal server error"
+
+
+class SendingNotConfigured(ApiError):
+    """The route by which mail leaves cannot be used as it is configured."""
+
+    code = "sending-not-configured"
+    http_status = 500
+    headers: ClassVar[Mapping[str, str]] = {"x-should-retry": "false"}
+    sentence = "Email service not configured. Please contact support."
+
+
+class SendFailed(ApiError):
+    """The next hop refused the message for good."""
+
+    code = "send-failed"
+    http_status = 500
+    headers: ClassVar[Mapping[str, str]] = {"x-should-retry": "false"}
+    sentence = "Failed to send reply. Please try again later."
+
+
+class SendNotStored(ApiError):
+    """The store could not keep the message, so nothing was sent; ask again."""
+
+    code = "send-not-stored"
+    http_status = 500
+    headers: ClassVar[Mapping[str, str]] = {"x-should-retry": "true"}
+    sentence = "Failed to send reply. Please try again later."
 
 
 class NotReady(ApiError):
