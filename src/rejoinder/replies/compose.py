@@ -10,7 +10,7 @@ auto-replied`` is always there (RFC 3834 §3.1.7), because a program wrote it.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from rejoinder.errors import (
@@ -25,12 +25,13 @@ from rejoinder.message.adopt import normalise, with_fields
 from rejoinder.message.compose import Draft, compose
 from rejoinder.message.encode import address_field, field, ids_field
 from rejoinder.message.headers import Headers, split
-from rejoinder.message.thread import msg_ids, reply_fields
+from rejoinder.message.thread import ReplyFields, msg_ids, reply_fields, trimmed
 from rejoinder.message.trace import format_date
 from rejoinder.replies.original import Original
-from rejoinder.replies.rules import Proposal
+from rejoinder.replies.rules import MAX_REFERENCES, Proposal
 
 _MESSAGE_ID: Final = re.compile(r"<[^\s<>@\x00-\x20\x7f]+@[^\s<>@\x00-\x20\x7f]+>")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _AUTO_REPLIED: Final = "auto-replied"
 
 
@@ -88,9 +89,9 @@ def compose_reply(
         ReplyInvalid: the worker's message is none that may leave.
         ReplyThreading: its In-Reply-To or References do not name the original.
     """
-    if isinstance(content, Text):
-        return _from_text(original, content.text, recipient, message_id, now)
     try:
+        if isinstance(content, Text):
+            return _from_text(original, content.text, recipient, message_id, now)
         return _from_message(original, content, recipient, message_id, now)
     except (MessageError, AddressError) as error:
         raise _invalid(original, error) from error
@@ -102,11 +103,11 @@ def _invalid(original: Original, error: MessageError | AddressError) -> ReplyInv
 
 def _from_text(original: Original, text: str, recipient: Mailbox, message_id: str, now: int) -> Reply:
     author = original.forward_path
-    fields = reply_fields(original.headers)
+    fields = _reply_fields(original)
     name = next((a.display_name for a in original.authors if a.mailbox.same_as(recipient)), "")
     draft = Draft(
         from_=Address("", author),
-        to=(Address(name, recipient),),
+        to=(Address(_on_one_line(name), recipient),),
         subject=fields.subject,
         text=text,
         html=None,
@@ -129,11 +130,12 @@ def _from_message(
     headers, _ = split(raw)
     if headers.get("Received") is not None:
         raise ReplyInvalid("invalid headers set: a reply begins its way here and has no Received field yet")
-    author = _author(headers, content.from_)
-    fields = reply_fields(original.headers)
+    author = parse_mailbox(str(_author(headers, content.from_)))  # what was tolerated is not sent
+    fields = _reply_fields(original)
     _check_threading(original, headers)
-    own_id = _own_id(headers)
-    references = _chain(headers, fields.references)
+    own_id = _own_id(headers, fields.references)
+    used_id = own_id or message_id
+    references = _chain(headers, fields.references, used_id)
     add = [
         field("Date", format_date(now)),
         field("MIME-Version", "1.0"),
@@ -142,17 +144,26 @@ def _from_message(
     ]
     if fields.in_reply_to:
         add.append(ids_field("In-Reply-To", [fields.in_reply_to]))
-    replace = [field("Auto-Submitted", _AUTO_REPLIED)]
+    ours = [field("Auto-Submitted", _AUTO_REPLIED)]
     if references:
-        replace.append(ids_field("References", references))
+        ours.append(ids_field("References", references))
     if own_id is None:
-        replace.append(ids_field("Message-ID", [message_id]))
-    finished = with_fields(raw, add, replace)
+        ours.append(ids_field("Message-ID", [message_id]))
+    finished = with_fields(raw, add, ours)
     subject_fields = headers.fields("Subject")
     subject = subject_fields[0].decoded if subject_fields else fields.subject
     in_reply_to = (fields.in_reply_to,) if fields.in_reply_to else ()
-    used_id = own_id or message_id
     return Reply(finished, author, recipient, used_id, subject, in_reply_to, references)
+
+
+def _reply_fields(original: Original) -> ReplyFields:
+    """How the reply threads; a Subject may hold raw 8-bit octets that read as control characters."""
+    fields = reply_fields(original.headers)
+    return replace(fields, subject=_on_one_line(fields.subject))
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join(_CONTROL.sub(" ", text).split())
 
 
 def _recipient(original: Original, given: str | None) -> Mailbox | None:
@@ -195,15 +206,15 @@ def _check_threading(original: Original, headers: Headers) -> None:
         )
 
 
-def _own_id(headers: Headers) -> str | None:
-    """The Message-ID that the worker gave, if it is one."""
+def _own_id(headers: Headers, chain: tuple[str, ...]) -> str | None:
+    """The Message-ID that the worker gave, if it is one and not that of a mail in the thread."""
     given = headers.get_all("Message-ID")
-    if len(given) == 1 and _MESSAGE_ID.fullmatch(given[0]):
+    if len(given) == 1 and _MESSAGE_ID.fullmatch(given[0]) and given[0] not in chain:
         return given[0]
     return None
 
 
-def _chain(headers: Headers, ours: tuple[str, ...]) -> tuple[str, ...]:
+def _chain(headers: Headers, ours: tuple[str, ...], own_id: str) -> tuple[str, ...]:
     """Our chain, with the ids that only the worker's References names put before its last."""
-    extra = tuple(i for i in msg_ids(headers.get("References")) if i not in ours)
-    return (*ours[:-1], *extra, *ours[-1:])
+    extra = (i for i in msg_ids(headers.get("References")) if i not in ours and i != own_id)
+    return trimmed([*ours[:-1], *extra, *ours[-1:]], MAX_REFERENCES)

@@ -115,18 +115,20 @@ def _found(case: Case, kinds: Sequence[AutomaticKind], what: str) -> str | None:
 def _ourselves(case: Case) -> str | None:
     original = case.original
     authors = [author.mailbox for author in original.authors]
+    ours = original.forward_path
     if original.ours:
         return "its Message-ID is one that we made: it is our own mail come back"
-    if any(author.same_as(case.proposal.author) for author in authors):
-        return f"its author is {case.proposal.author}, the address that would answer"
-    ours = original.forward_path
-    if (
-        original.reverse_path
-        and original.reverse_path.same_as(ours)
-        and any(a.same_as(ours) for a in authors)
-    ):
-        return f"From and reverse-path are both {ours}, the receiving address"
+    for answering in (ours, case.proposal.author):
+        if any(_same_to_us(author, answering) for author in authors):
+            return f"its author is {answering}, the address that would answer"
+    if original.reverse_path is not None and _same_to_us(original.reverse_path, ours):
+        return f"its reverse-path is {ours}, the receiving address: the answer would come back to it"
     return None
+
+
+def _same_to_us(one: Mailbox, other: Mailbox) -> bool:
+    """Whether our routing takes them for one: local-parts of ours are case-blind (RFC 5321 §2.4)."""
+    return one.host == other.host and one.local_part.casefold() == other.local_part.casefold()
 
 
 def _no_policy(case: Case) -> str | None:
