@@ -103,6 +103,8 @@ class GoingOn:
                 code=error.code,
                 error=error.text,
             )
+        except Exception:  # noqa: BLE001 - the lease ends, and the run is run again
+            _log.exception("dispatch.finish_failed", job_id=job.id, run_id=job.subject_id)
         finally:
             self._leases.drop(job)
 

@@ -133,10 +133,13 @@ class Acceptor:
     def _recipients(self, arrival: Arrival) -> Sequence[Recipient]:
         """The recipients, each mailbox once however often it was named."""
         found: dict[tuple[str, str], Recipient] = {}
-        for path in arrival.delivery.envelope.forward_paths:
-            target = self._table.find(path)
-            if isinstance(target, Target) and (path.local_part, path.host) not in found:
-                found[path.local_part, path.host] = recipient(arrival, path, target, self._ids)
+        for named in arrival.delivery.envelope.forward_paths:
+            target = self._table.find(named)
+            if isinstance(target, Target):
+                # RFC 5321 §4.5.1: the bare postmaster is the one of our first domain, who may be named too.
+                path = named if named.domain else Mailbox(named.local_part, target.domain)
+                if (path.local_part, path.host) not in found:
+                    found[path.local_part, path.host] = recipient(arrival, path, target, self._ids)
         return list(found.values())
 
     async def _authenticated(self, arrival: Arrival) -> Verdict:
@@ -164,11 +167,19 @@ class Acceptor:
         ]
         for handling in handlings:
             handling.assignment = _assignment(arrival, handling)
-        if self._may_hold(handlings):
-            for handling in handlings:
-                if handling.assignment is not None:
-                    handling.attempt = self._runner.start(handling.assignment)
-            await self._hold([each.attempt for each in handlings if each.attempt is not None])
+        try:
+            if self._may_hold(handlings):
+                for handling in handlings:
+                    if handling.assignment is not None:
+                        handling.attempt = self._runner.start(handling.assignment)
+                await self._hold([each.attempt for each in handlings if each.attempt is not None])
+            return await self._decided(arrival, handlings)
+        except BaseException:
+            await self._abandon(handlings)  # the sender gets no answer for what they did
+            raise
+
+    async def _decided(self, arrival: Arrival, handlings: Sequence[Handling]) -> Reply:
+        """Commit what follows from the ends of the tries; the answer that is true then."""
         while True:
             answer = overall(handlings)
             try:
@@ -197,10 +208,11 @@ class Acceptor:
             return
         settled = asyncio.create_task(_all_settled(tries))
         over = asyncio.create_task(self._clock.sleep(self._workers.hold))
-        await asyncio.wait({settled, over}, return_when=asyncio.FIRST_COMPLETED)
-        for waiting in (settled, over):
-            waiting.cancel()
-        await asyncio.wait({settled, over})
+        try:
+            await asyncio.wait({settled, over}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            settled.cancel()
+            over.cancel()
 
     async def _commit(self, arrival: Arrival, handlings: Sequence[Handling], answer: Reply) -> None:
         if answer.is_transient:

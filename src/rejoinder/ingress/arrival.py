@@ -87,8 +87,6 @@ class Recipient:
 def recipient(arrival: Arrival, forward_path: Mailbox, target: Target, ids: Ids) -> Recipient:
     """The recipient, with the ids and the event key that it will have."""
     delivery = arrival.delivery
-    if not forward_path.domain:
-        forward_path = Mailbox(forward_path.local_part, target.domain)
     key = event_key(delivery.envelope.reverse_path, forward_path, arrival.headers, arrival.body)
     now = delivery.received_at
     return Recipient(

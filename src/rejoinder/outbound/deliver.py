@@ -23,7 +23,7 @@ from rejoinder.dns import Resolver
 from rejoinder.ids import Ids
 from rejoinder.message.address import parse_mailbox
 from rejoinder.outbound.connection import HopResult, NextHop
-from rejoinder.outbound.mx import Unreachable, next_hops
+from rejoinder.outbound.mx import Unreachable, addresses, next_hops
 from rejoinder.outbound.pool import Pool
 from rejoinder.outbound.settings import OutboundSettings
 from rejoinder.outbound.sign import Signing
@@ -153,7 +153,7 @@ class DeliverHandler:
                 status=_status(reply, due),
                 attempts=delivery.attempts + 1,
                 last_reply=None if reply is None else str(reply),
-                uncertain=delivery.uncertain or attempt.uncertain or job.interrupted,
+                uncertain=delivery.uncertain or (attempt.uncertain and reply is None) or job.interrupted,
                 updated_at=now,
             )
             for delivery, reply in attempt.replies
@@ -199,10 +199,11 @@ async def relay_hops(host: str, port: int, resolver: Resolver) -> Sequence[NextH
     """The addresses of the configured next hop; the operator chose it, so it may be private."""
     if host.replace(".", "").isdigit() or ":" in host:
         return [NextHop(host, host, port)]
-    addresses = await resolver.query(host, "A")
-    if addresses.hosts:
-        return [NextHop(host, address, port) for address in addresses.hosts]
-    return Unreachable(False, "4.4.4", f"the relay {host} has no address ({addresses.rcode})")
+    answers = await addresses([host], resolver)
+    if hops := [NextHop(host, address, port) for answer in answers for address in answer.hosts]:
+        return hops
+    rcodes = " and ".join(answer.rcode for answer in answers)
+    return Unreachable(False, "4.4.4", f"the relay {host} has no address ({rcodes})")
 
 
 def _later(reply: Reply | None) -> Reply | None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from rejoinder.dns import Answer, Mx, Question, Rcode, Resolver
+from rejoinder.dns import Answer, Question, Rcode, Resolver
 from rejoinder.outbound.connection import NextHop
 
 Shuffle = Callable[[list[str]], None]
@@ -35,13 +35,21 @@ async def next_hops(
 ) -> Sequence[NextHop] | Unreachable:
     """The addresses to try for a domain, best first; ``domain`` is in A-labels or an address literal."""
     if domain.startswith("["):
-        return _public(_literal(domain, port), allow_private)
+        hop = _literal(domain, port)
+        return [hop] if allow_private or _is_public(hop) else _not_public(hop)
     answer = await resolver.query(domain, "MX")
     exchanges = _exchanges(domain, answer, shuffle)
     if isinstance(exchanges, Unreachable):
         return exchanges
-    hops = await _addresses(exchanges, resolver, port)
-    return hops if isinstance(hops, Unreachable) else _public(hops, allow_private)
+    answers = await addresses(exchanges, resolver)
+    hops = [NextHop(each.question.name, host, port) for each in answers for host in each.hosts]
+    allowed = [hop for hop in hops if allow_private or _is_public(hop)]
+    return allowed or _none(exchanges, answers, hops)
+
+
+async def addresses(names: Sequence[str], resolver: Resolver) -> Sequence[Answer]:
+    """The answers for the IPv6 and IPv4 addresses of the names, in their order."""
+    return await resolver.many([Question(name, rdtype) for name in names for rdtype in ("AAAA", "A")])
 
 
 def _exchanges(domain: str, answer: Answer, shuffle: Shuffle) -> list[str] | Unreachable:
@@ -51,10 +59,11 @@ def _exchanges(domain: str, answer: Answer, shuffle: Shuffle) -> list[str] | Unr
         return Unreachable(False, "4.4.3", f"the DNS did not answer for the MX of {domain} ({answer.rcode})")
     if not answer.mxs:
         return [domain]  # RFC 5321 §5.1: without MX the domain itself, as if with preference 0.
-    if _is_null(answer.mxs):
+    mxs = [mx for mx in answer.mxs if mx.exchange not in ("", ".")]
+    if not mxs:
         return Unreachable(True, "5.1.10", f"{domain} says that it takes no mail (null MX, RFC 7505)")
     ordered: list[str] = []
-    by_preference = sorted(answer.mxs, key=lambda mx: mx.preference)
+    by_preference = sorted(mxs, key=lambda mx: mx.preference)
     for _, group in groupby(by_preference, key=lambda mx: mx.preference):
         names = [mx.exchange for mx in group]
         shuffle(names)
@@ -62,34 +71,30 @@ def _exchanges(domain: str, answer: Answer, shuffle: Shuffle) -> list[str] | Unr
     return ordered
 
 
-def _is_null(mxs: Sequence[Mx]) -> bool:
-    return len(mxs) == 1 and mxs[0].exchange in ("", ".")
-
-
-async def _addresses(exchanges: Sequence[str], resolver: Resolver, port: int) -> list[NextHop] | Unreachable:
-    answers = await resolver.many(
-        [Question(name, rdtype) for name in exchanges for rdtype in ("AAAA", "A")],
-    )
-    hops = [NextHop(answer.question.name, host, port) for answer in answers for host in answer.hosts]
+def _none(exchanges: Sequence[str], answers: Sequence[Answer], hops: Sequence[NextHop]) -> Unreachable:
+    """Why nobody can be tried; as long as the DNS keeps one of them from us, only for now."""
+    failed = [answer.question.name for answer in answers if answer.failed]
+    if failed:
+        return Unreachable(False, "4.4.3", f"the DNS did not answer for the address of {failed[0]}")
     if hops:
-        return hops
-    if any(answer.failed for answer in answers):
-        return Unreachable(False, "4.4.3", f"the DNS did not answer for the address of {exchanges[0]}")
+        return _not_public(hops[0])
     return Unreachable(True, "5.4.4", f"no mail exchanger of {', '.join(exchanges)} has an address")
 
 
-def _literal(domain: str, port: int) -> list[NextHop]:
+def _literal(domain: str, port: int) -> NextHop:
     address = domain.strip("[]").removeprefix("IPv6:").removeprefix("ipv6:")
-    return [NextHop(domain, address, port)]
+    return NextHop(domain, address, port)
 
 
-def _public(hops: list[NextHop], allow_private: bool) -> list[NextHop] | Unreachable:
-    public = [hop for hop in hops if allow_private or ipaddress.ip_address(hop.address).is_global]
-    if public:
-        return public
+def _is_public(hop: NextHop) -> bool:
+    address = ipaddress.ip_address(hop.address)
+    return address.is_global and not address.is_multicast
+
+
+def _not_public(hop: NextHop) -> Unreachable:
     return Unreachable(
         True,
         "5.4.4",
-        f"mx-not-public: the only next hop is {hops[0].name} at {hops[0].address}, which is not a "
-        "public address; set outbound.allow_private_mx = true if it is meant",
+        f"mx-not-public: the only next hop is {hop.name} at {hop.address}, which is not a public address; "
+        "set outbound.allow_private_mx = true if it is meant",
     )

@@ -168,7 +168,7 @@ class Try:
         self._usage: Usage | None = None
         self._one_at_a_time = asyncio.Lock()
         self._wants_accept = asyncio.Event()
-        self._committed = asyncio.Event()
+        self._committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._task: asyncio.Task[Ended] | None = None
 
     def start(self, host: Host) -> None:
@@ -209,10 +209,12 @@ class Try:
 
     def committed(self) -> None:
         """Tell that the mail is durable: ``accept`` returns to the worker."""
-        self._committed.set()
+        if not self._committed.done():
+            self._committed.set_result(None)
 
     async def cancel(self) -> None:
-        """Stop it; its effects are discarded."""
+        """Stop it; its effects are discarded, and an ``accept`` that waits is refused."""
+        self._committed.cancel()
         self._running.cancel()
         await asyncio.wait({self._running})
 
@@ -239,7 +241,9 @@ class Try:
     async def accept(self) -> None:
         """End the sender's waiting; see ``Actions.accept``."""
         self._wants_accept.set()
-        await self._committed.wait()
+        await asyncio.wait({self._committed})
+        if self._committed.cancelled():
+            raise EventEnded(f"the run of {self.assignment.email_id} was ended before its mail was accepted")
 
     async def _run(self, host: Host, event: MessageEvent) -> Ended:
         ended = await host.run(self.assignment.worker, event, self)

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an event knows, as JSON of at most 16 KiB.
 
-Evidence that is too large loses the ends of its longest texts, never its shape: whoever reads an event
-finds every key, and a text that was cut says so.
+Evidence that is too large loses the ends of its longest texts and lists, never its shape: whoever reads an
+event finds every key that its stage wrote, and a text that was cut says so.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Final
 
 Json = str | int | float | bool | None | Mapping[str, "Json"] | Sequence["Json"]
@@ -35,7 +36,7 @@ def _shortened(value: Json, longest: int) -> Json:
     if isinstance(value, str):
         return value if len(value) <= longest else value[:longest] + _CUT
     if isinstance(value, Mapping):
-        return {key: _shortened(each, longest) for key, each in value.items()}
+        return {key[:longest]: _shortened(each, longest) for key, each in islice(value.items(), longest)}
     if isinstance(value, Sequence):
         shown: list[Json] = [_shortened(each, longest) for each in value[:longest]]
         return shown if len(value) <= longest else [*shown, _CUT]
