@@ -226,6 +226,12 @@ class TestLeases:
         await store.transaction(lambda: jobs.retry(again, NOW))
         assert [one.interrupted for one in await claim(store)] == [False]
 
+    async def test_a_retry_may_say_that_nobody_knows_how_far_it_got(self, store: Store) -> None:
+        await enqueue(store, JOB)
+        (one,) = await claim(store)
+        await store.transaction(lambda: jobs.retry(one, NOW, interrupted=True))
+        assert [again.interrupted for again in await claim(store)] == [True]
+
     async def test_a_renewed_lease_lasts_longer(self, store: Store, clock: ManualClock) -> None:
         await enqueue(store, JOB)
         (mine,) = await claim(store)

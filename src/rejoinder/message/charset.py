@@ -66,7 +66,9 @@ def decode(data: bytes, charset: str | None) -> str:
     codec = _SUPERSETS.get(codec, codec)
     if codec == "cp1252":
         return _cp1252(data)
-    return data.decode(codec, "replace")
+    text = data.decode(codec, "replace")
+    # UTF-7 can spell half of a surrogate pair, which no other codec, and no store, would take.
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if codec == "utf_7" else text
 
 
 def codec_of(charset: str | None) -> str | None:

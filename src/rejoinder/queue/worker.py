@@ -4,7 +4,8 @@
 How a job ends is its handler's to say, in the transaction that holds the result:
 
 - the handler ends the claim (``jobs.finish``, ``retry``, ``bury``): done;
-- it raises: logged, and the job is retried by ``queue.failure_schedule``, for ever, never in a hot loop;
+- it raises: logged, and the job is retried by ``queue.failure_schedule``, for ever, never in a hot loop,
+  interrupted: nobody knows how far it got;
 - it returns without ending the claim, or we die: the lease ends, and the job is claimed anew, interrupted;
 - the lease is lost (the machine slept): the handler is cancelled, and whatever it would still commit fails.
 
@@ -196,7 +197,8 @@ class QueueWorker:
         schedule = self._settings.failure_schedule
         due = next_due(schedule, min(job.attempt, len(schedule)), self._clock.now(), self._jitter)
         assert due is not None
-        await self._give_back(job, lambda: jobs.retry(job, due))
+        # The next hop may have taken the mail already (RFC 1047): only the record of it may have failed.
+        await self._give_back(job, lambda: jobs.retry(job, due, interrupted=True))
 
     async def _give_back(self, job: Job, make: Callable[[], Unit[None]]) -> None:
         try:

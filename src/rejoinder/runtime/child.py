@@ -114,7 +114,8 @@ class Child(asyncio.Protocol):
     @property
     def room(self) -> int:
         """How many more runs it takes."""
-        return 0 if self.retired or self.dead.is_set() else self.rooms - len(self._runs)
+        is_usable = not (self.retired or self._killed or self.dead.is_set())
+        return self.rooms - len(self._runs) if is_usable else 0
 
     async def _kill_slow_start(self, file: str) -> None:
         await self._clock.sleep(self._settings.start_limit)

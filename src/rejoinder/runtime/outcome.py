@@ -11,6 +11,8 @@ as ``on_failure = "queue"``.
     defer(reason)             451 4.7.1 reason          run again             discarded
     exception, time limit,    by on_failure             run again             discarded
     crash
+    crash, by the fault of    250, run again            run again             discarded
+    another mail's run
 """
 
 from __future__ import annotations
@@ -43,8 +45,8 @@ class Outcome(StrEnum):
 def held(ended: Ended, on_failure: OnFailure) -> Outcome:
     """The outcome while the sender waits."""
     outcome = detached(ended)
-    if outcome is not Outcome.FAILED:
-        return outcome
+    if outcome is not Outcome.FAILED or ended.neighbour:
+        return outcome  # another mail's fault is no reason to refuse this one
     match on_failure:
         case OnFailure.QUEUE:
             return Outcome.FAILED

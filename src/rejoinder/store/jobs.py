@@ -85,13 +85,15 @@ def finish(job: Job) -> Unit[None]:
     yield from _end_claim("job_finish", job)
 
 
-def retry(job: Job, due_at: int) -> Unit[None]:
+def retry(job: Job, due_at: int, *, interrupted: bool = False) -> Unit[None]:
     """The job is to be claimed again at an instant, with the payload that the record has.
+
+    ``interrupted`` if nobody knows how far this attempt got.
 
     Raises:
         LeaseLost: the claim is no longer this owner's.
     """
-    yield from _end_claim("job_retry", job, due_at=due_at, payload=job.payload)
+    yield from _end_claim("job_retry", job, due_at=due_at, payload=job.payload, interrupted=int(interrupted))
     yield from _lane_due(job.lane, job.kind, due_at)
 
 

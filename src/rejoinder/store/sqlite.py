@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
@@ -99,6 +100,9 @@ def _open_sessions(data_dir: Path, clock: Clock) -> list[Session]:
     except OSError as error:
         raise failure.of_os(error, data_dir) from error
     path = data_dir / FILE_NAME
+    # The folder may be there already and open to all; SQLite gives its other files the mode of this one.
+    with suppress(OSError):
+        path.touch(mode=0o600)
     queries = query.load("sqlite")
     writer = Session(path, queries, clock)
     try:

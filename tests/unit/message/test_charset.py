@@ -32,6 +32,9 @@ from rejoinder.message.charset import codec_of, decode
         (b"\xff\xfeA\x00", "utf-16", "A"),
         (b"A\xff", "utf-8", "A\ufffd"),
         (b"+AGEAYg-", "utf-7", "ab"),
+        # Half of a surrogate pair, which UTF-7 spells and nothing can store.
+        (b"a+2AA-b", "utf-7", "a\ufffdb"),
+        (b"+2D3eAA-", "utf-7", "\U0001f600"),
         (b"\xd2\xd3", "KOI8-U", "рс"),
     ],
 )

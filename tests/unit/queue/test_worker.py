@@ -232,6 +232,17 @@ class TestFailure:
                 await settle(store)
         assert [entry["event"] for entry in logs] == ["queue.job_failed"] * 7
 
+    async def test_a_job_that_failed_comes_again_as_interrupted_since_nobody_knows_how_far_it_got(
+        self, store: SqliteStore, clock: ManualClock
+    ) -> None:
+        desk = Desk(store, fail)
+        async with working(store, clock, desk):
+            await enqueue(store, job(1))
+            assert not (await promptly(desk.begun.get())).interrupted
+            await settle(store)
+            await clock.advance(1)
+            assert (await promptly(desk.begun.get())).interrupted
+
     async def test_a_handler_that_raises_after_it_finished_its_job_changes_nothing(
         self, store: SqliteStore, clock: ManualClock
     ) -> None:

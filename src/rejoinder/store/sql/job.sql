@@ -25,7 +25,7 @@ DELETE FROM job WHERE id = :id AND owner = :owner AND attempt = :attempt AND sta
 -- name: job_retry
 -- To be claimed again later; no row back means that the lease was lost.
 UPDATE job SET state = 'ready', due_at = :due_at, payload = :payload, owner = NULL, lease_until = NULL,
-    interrupted = 0
+    interrupted = :interrupted
 WHERE id = :id AND owner = :owner AND attempt = :attempt AND state = 'leased' RETURNING id;
 
 -- name: job_release
