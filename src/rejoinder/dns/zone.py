@@ -56,6 +56,10 @@ class Zone:
         """From now on questions for this name (of this type, or of any) end with this rcode."""
         self._broken[key_of(name), rdtype] = rcode
 
+    def mends(self, name: str, rdtype: RdType | None = None) -> None:
+        """Take back what ``breaks`` did."""
+        self._broken.pop((key_of(name), rdtype), None)
+
     def resolve(self, question: Question) -> Resolved:
         """The answer, and the aliases that led to it."""
         self.asked.append(question)
