@@ -73,7 +73,7 @@ class _Handover(Work[Session]):
 async def writer(house: House) -> Session:
     """The connection that the store writes through, to make it fail."""
     future: asyncio.Future[Session] = asyncio.get_running_loop().create_future()
-    house.server.store._writes.put(_Handover(lambda: raws.get(""), future))  # type: ignore[return-value]
+    house.server.store._writes.put(_Handover(lambda: raws.get(""), future))  # type: ignore[arg-type, return-value]
     return await future
 
 
