@@ -17,7 +17,6 @@ import structlog
 
 from rejoinder.errors import LeaseLost, StoreError
 from rejoinder.mailauth.verdict import Verdict
-from rejoinder.message.address import parse_mailbox
 from rejoinder.message.headers import Headers, split
 from rejoinder.message.thread import msg_ids
 from rejoinder.replies.original import Original
@@ -25,6 +24,7 @@ from rejoinder.runtime.conclusion import Concluder, Conclusion, RunPayload, writ
 from rejoinder.runtime.outcome import detached
 from rejoinder.runtime.run import Assignment, Runner, Try
 from rejoinder.runtime.source import Stored
+from rejoinder.smtp.grammar import read_mailbox
 from rejoinder.store import emails, events, jobs, raws, runs, sent
 from rejoinder.store.raw import RawStore
 from rejoinder.store.records import Email, EventKind, Job, Raw, Run, RunState
@@ -161,9 +161,9 @@ def _load(job: Job) -> Unit[_Loaded | None]:
 def _assignment(loaded: _Loaded, job: Job, headers: Headers, source: Stored) -> Assignment:
     email = loaded.email
     verdict = Verdict.from_evidence(json.loads(email.verdict))
-    reverse_path = None if email.reverse_path is None else parse_mailbox(email.reverse_path)
+    reverse_path = None if email.reverse_path is None else read_mailbox(email.reverse_path)
     original = Original(
-        email.id, reverse_path, parse_mailbox(email.forward_path), headers, verdict, loaded.ours
+        email.id, reverse_path, read_mailbox(email.forward_path), headers, verdict, loaded.ours
     )
     return Assignment(
         account=email.account,

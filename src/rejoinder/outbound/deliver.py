@@ -21,7 +21,6 @@ from typing import assert_never
 from rejoinder.clock import Clock
 from rejoinder.dns import Resolver
 from rejoinder.ids import Ids
-from rejoinder.message.address import parse_mailbox
 from rejoinder.outbound.connection import HopResult, NextHop
 from rejoinder.outbound.mx import Unreachable, addresses, next_hops
 from rejoinder.outbound.pool import Pool
@@ -29,6 +28,7 @@ from rejoinder.outbound.settings import OutboundSettings
 from rejoinder.outbound.sign import Signing
 from rejoinder.queue.backoff import Jitter, next_due
 from rejoinder.smtp.envelope import Envelope
+from rejoinder.smtp.grammar import read_mailbox
 from rejoinder.smtp.reply import Reply
 from rejoinder.store import events, jobs, raws, sent
 from rejoinder.store.evidence import Json, evidence
@@ -91,7 +91,7 @@ class DeliverHandler:
             await self._store.transaction(lambda: jobs.finish(job))
             return
         message, deliveries, raw = loaded
-        author = parse_mailbox(message.author)
+        author = read_mailbox(message.author)
         content = await self._signing.signed(author.host, await self._raws.load(raw), self._clock.now())
         attempt = await self._attempt(message, deliveries, domain, content)
         await self._record(job, message, attempt)
@@ -104,8 +104,8 @@ class DeliverHandler:
             reply = Reply.of(550 if hops.permanent else 451, hops.status, hops.reason)
             return _Attempt(tuple((each, reply) for each in deliveries), (), "", False)
         envelope = Envelope(
-            None if message.reverse_path is None else parse_mailbox(message.reverse_path),
-            tuple(parse_mailbox(each.forward_path) for each in deliveries),
+            None if message.reverse_path is None else read_mailbox(message.reverse_path),
+            tuple(read_mailbox(each.forward_path) for each in deliveries),
             len(content),
         )
         hop, result, dialogue = await self._talk(hops, envelope, content)
@@ -227,7 +227,7 @@ def _load(job: Job, domain: str) -> Unit[tuple[Sent, list[Delivery], Raw] | None
     unsettled = [
         each
         for each in (yield from sent.deliveries(message.id))
-        if each.status in _UNSETTLED and parse_mailbox(each.forward_path).host == domain
+        if each.status in _UNSETTLED and read_mailbox(each.forward_path).host == domain
     ]
     raw = yield from raws.get(message.raw_id)
     return (message, unsettled, raw) if raw is not None and unsettled else None

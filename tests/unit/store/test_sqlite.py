@@ -57,11 +57,12 @@ async def kept(store: SqliteStore) -> set[int]:
     return {number for number, row in zip(numbers, rows, strict=True) if row}
 
 
-async def test_nobody_else_can_read_the_store_in_a_folder_that_is_open_to_all(tmp_path: Path) -> None:
+def test_nobody_else_can_read_the_store_in_a_folder_that_is_open_to_all(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
-    store = await opened(tmp_path)
+    sessions = sqlite._open_sessions(tmp_path, ManualClock())
     assert {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {0o600}
-    await store.close()
+    for session in sessions:
+        session.close()
 
 
 def control_of(monkeypatch: pytest.MonkeyPatch) -> list[str]:
