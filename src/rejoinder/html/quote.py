@@ -32,7 +32,7 @@ def quote_html(attribution: str, html: str | None, text: str | None) -> str:
 
 def html_of_text(text: str) -> str:
     """Plain text as HTML that keeps its lines and spaces."""
-    lines = "<br>\n".join(escape(line, quote=False) for line in _LINE_END.split(text.rstrip()))
+    lines = "<br>".join(escape(line, quote=False) for line in _LINE_END.split(text.rstrip()))
     return f'<div style="white-space:pre-wrap">{lines}</div>'
 
 

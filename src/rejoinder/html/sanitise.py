@@ -32,13 +32,13 @@ _ATTRIBUTES: Final[dict[str, set[str]]] = {
 _NAMES: Final = frozenset().union(*_ATTRIBUTES.values())
 _MARKS: Final = {"gmail_quote", "gmail_quote_container", "gmail_attr"}
 _STYLE: Final = {
-    "border", "border-bottom", "border-collapse", "border-color", "border-left", "border-radius",
-    "border-right", "border-spacing", "border-style", "border-top", "border-width", "background-color",
-    "color", "direction", "display", "font", "font-family", "font-size", "font-style", "font-weight", "height",
-    "line-height", "list-style-type", "margin", "margin-bottom",
-    "margin-left", "margin-right", "margin-top", "max-height", "max-width", "min-width", "padding",
-    "padding-bottom", "padding-left", "padding-right", "padding-top", "table-layout", "text-align",
-    "text-decoration", "text-transform", "vertical-align", "white-space", "width", "word-break", "word-wrap",
+    "background-color", "border", "border-bottom", "border-collapse", "border-color", "border-left",
+    "border-radius", "border-right", "border-spacing", "border-style", "border-top", "border-width",
+    "color", "direction", "display", "font", "font-family", "font-size", "font-style", "font-weight",
+    "height", "line-height", "list-style-type", "margin", "margin-bottom", "margin-left", "margin-right",
+    "margin-top", "max-height", "max-width", "min-width", "padding", "padding-bottom", "padding-left",
+    "padding-right", "padding-top", "table-layout", "text-align", "text-decoration", "text-transform",
+    "vertical-align", "white-space", "width", "word-break", "word-wrap",
 }  # fmt: skip
 _CALL: Final = re.compile(r"([^\s:,(]*+)\(")
 _NEGATIVE: Final = re.compile(r"-[\d.]")
@@ -60,7 +60,7 @@ def sanitise(html: str) -> str:
     )
 
 
-def _judged(element: str, attribute: str, value: str) -> str | None:
+def _judged(_element: str, attribute: str, value: str) -> str | None:
     """What is finer than nh3's lists; a value, or None to drop the attribute."""
     match attribute:
         case "class":
@@ -77,7 +77,7 @@ def _judged(element: str, attribute: str, value: str) -> str | None:
 
 
 def _stays_in_place(declaration: str) -> bool:
-    """Whether it computes and fetches nothing, hides nothing behind an escape, and moves nothing over others."""
+    """Whether it fetches and computes nothing, and moves nothing over other content."""
     if "\\" in declaration or "/*" in declaration or _NEGATIVE.search(declaration):
         return False
     return _COLOURS.issuperset(_CALL.findall(declaration.lower()))

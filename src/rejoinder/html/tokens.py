@@ -104,5 +104,7 @@ def _attributes(html: str, position: int) -> tuple[dict[str, str], int]:
         position = attribute.end()
         if not value and html.startswith(('"', "'"), position) and attribute[2] is not None:
             return found, -1  # a quote that is never closed
-        found.setdefault(attribute[1].lower(), decoded(value[1:-1] if value.startswith(('"', "'")) else value))
+        found.setdefault(
+            attribute[1].lower(), decoded(value[1:-1] if value.startswith(('"', "'")) else value)
+        )
     return found, closing.end()
