@@ -12,7 +12,7 @@ from tests.acceptance.house import SUPPORT, Open
 pytestmark = pytest.mark.anyio
 
 # RFC 5321 §4.5.3.1.1 has 64 octets; those who put the recipient into the reverse-path need more.
-LONG = "bounces+" + "x" * 80 + "@customer.example"
+LONG = "alice+" + "x" * 80 + "@customer.example"
 
 
 @pytest.mark.parametrize("hold", [5, 0])
