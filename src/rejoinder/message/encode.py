@@ -89,7 +89,7 @@ def ids_field(name: str, ids: Iterable[str]) -> bytes:
 def parameter(name: str, value: str) -> list[str]:
     """A MIME parameter as one or more ``name=value`` parts (RFC 2231 §3, §4), each below 78 characters."""
     value = _checked(name, value)
-    if value.isascii() and len(value) <= 60:
+    if value.isascii() and len(value) <= 60 and "=?" not in value:
         return [f"{name}={value}"] if _TOKEN.fullmatch(value) else [f"{name}={_quoted(value)}"]
     escaped = "utf-8''" + quote(value, safe="!#$&+-.^_`|~", errors="replace")
     parts = re.findall(r"(?:%..|[^%]){1,20}", escaped)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import binascii
 import re
-from base64 import encodebytes
+from collections.abc import Iterator
 from typing import Final
 
 from rejoinder.message.encoded_word import decode_base64
@@ -17,6 +17,8 @@ from rejoinder.message.limits import MAX_LINE
 
 _PLAIN: Final = bytes([0x09, 0x0A, 0x0D, *range(0x20, 0x7F)])
 _ASCII: Final = bytes(range(0x80))
+_LINE: Final = 57  # octets that make 76 characters
+_BLOCK: Final = _LINE * 8_192
 _FROM: Final = re.compile(rb"(?m)^From ")
 
 
@@ -35,8 +37,16 @@ def encode_body(data: bytes) -> tuple[str, bytes]:
     if _travels(data):
         return "7bit", data
     if len(data.translate(None, _ASCII)) * 3 > len(data):
-        return "base64", encodebytes(data).replace(b"\n", b"\r\n")
+        return "base64", b"".join(base64_lines(data))
     return "quoted-printable", _FROM.sub(b"=46rom ", binascii.b2a_qp(data))
+
+
+def base64_lines(data: bytes) -> Iterator[bytes]:
+    """The data as base64 in lines of 76 characters, in chunks of many lines (RFC 2045 §6.8)."""
+    view = memoryview(data)
+    for block in range(0, len(data), _BLOCK):
+        lines = (view[at : at + _LINE] for at in range(block, min(block + _BLOCK, len(data)), _LINE))
+        yield b"\r\n".join([*[binascii.b2a_base64(line, newline=False) for line in lines], b""])
 
 
 def _travels(data: bytes) -> bool:

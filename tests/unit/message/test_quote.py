@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from rejoinder.message.address import Address, Mailbox
-from rejoinder.message.quote import quote_text
+from rejoinder.message.quote import attribution, quote_text
 
 JANE = Address("Jane", Mailbox("jane", "x.example"))
 
@@ -21,6 +21,8 @@ JANE = Address("Jane", Mailbox("jane", "x.example"))
         (" > a", ">  > a"),
         ("  indented  ", ">   indented"),
         ("", ">"),
+        # A line end of any kind: what is sent has CRLF in its place.
+        ("a\rb\r\rc", "> a\n> b\n>\n> c"),
     ],
 )
 def test_each_line_gets_its_mark(text: str, quoted: str) -> None:
@@ -33,6 +35,7 @@ def test_each_line_gets_its_mark(text: str, quoted: str) -> None:
         (1_763_758_841_000_000, "On Fri, 21 Nov 2025 21:00:41 +0000, "),
         ("Fri,\r\n 21 Nov 2025", "On Fri, 21 Nov 2025, "),
         ("", ""),
+        (" \r\n ", ""),
         (None, ""),
     ],
 )
@@ -43,3 +46,12 @@ def test_the_first_line_says_who_wrote_when(date: int | str | None, when: str) -
 def test_the_name_of_an_author_stays_on_its_line() -> None:
     author = Address("Jane\n\nforged", JANE.mailbox)
     assert quote_text(author, None, "x") == "Jane forged <jane@x.example> wrote:\n> x"
+
+
+@pytest.mark.parametrize(
+    ("date", "line"),
+    [(0, "On Thu, 01 Jan 1970 00:00:00 +0000, Unknown Sender wrote:"), (None, "Unknown Sender wrote:")],
+)
+def test_an_unknown_author_is_said_to_be(date: int | None, line: str) -> None:
+    assert attribution(None, date) == line
+    assert quote_text(None, date, "x") == f"{line}\n> x"
