@@ -66,6 +66,10 @@ class RejoinderError(Exception):
     code: ClassVar[str] = "internal-error"
     http_status: ClassVar[int] = 500
     smtp_reply: ClassVar[tuple[int, str]] = (451, "4.3.0")
+    headers: ClassVar[Mapping[str, str]] = {}
+    """What the HTTP answer says besides its status."""
+    field: str | None = None
+    """The parameter or field of the request that is wrong, once somebody knows it."""
 
     def __init__(self, text: str | None = None) -> None:
         super().__init__(text if text is not None else (type(self).__doc__ or type(self).__name__))
@@ -287,6 +291,7 @@ class ReplyBudget(ReplyRefused):
 
     code = "reply-budget"
     http_status = 429
+    headers: ClassVar[Mapping[str, str]] = {"x-should-retry": "false"}
 
 
 class ReplyThreading(ReplyRefused):
@@ -311,7 +316,6 @@ class ApiError(RejoinderError):
 
     code = "request-refused"
     http_status = 400
-    headers: ClassVar[Mapping[str, str]] = {}
     sentence: ClassVar[str | None] = None
 
     def __init__(

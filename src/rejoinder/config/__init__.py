@@ -27,7 +27,7 @@ from rejoinder.errors import ConfigError
 from rejoinder.ingress.settings import IngressSettings
 from rejoinder.outbound.settings import OutboundSettings
 from rejoinder.queue.settings import QueueSettings
-from rejoinder.replies.settings import RepliesSettings
+from rejoinder.replies.settings import QuotaSettings, RepliesSettings
 from rejoinder.routing.settings import DomainEntry, RouteEntry
 from rejoinder.runtime.settings import WorkerEntry, WorkersSettings
 from rejoinder.settings import Settings
@@ -47,6 +47,7 @@ class Config(Settings):
     worker: tuple[WorkerEntry, ...] = ()
     workers: WorkersSettings = Field(default_factory=WorkersSettings)
     replies: RepliesSettings = Field(default_factory=RepliesSettings)
+    quota: QuotaSettings = Field(default_factory=QuotaSettings)
     ingress: IngressSettings = Field(default_factory=IngressSettings)
     outbound: OutboundSettings = Field(default_factory=OutboundSettings)
     queue: QueueSettings = Field(default_factory=QueueSettings)

@@ -107,7 +107,7 @@ def _from_text(original: Original, text: str, recipient: Mailbox, message_id: st
     name = next((a.display_name for a in original.authors if a.mailbox.same_as(recipient)), "")
     draft = Draft(
         from_=Address("", author),
-        to=(Address(_on_one_line(name), recipient),),
+        to=(Address(on_one_line(name), recipient),),
         subject=fields.subject,
         text=text,
         html=None,
@@ -159,10 +159,11 @@ def _from_message(
 def _reply_fields(original: Original) -> ReplyFields:
     """How the reply threads; a Subject may hold raw 8-bit octets that read as control characters."""
     fields = reply_fields(original.headers)
-    return replace(fields, subject=_on_one_line(fields.subject))
+    return replace(fields, subject=on_one_line(fields.subject))
 
 
-def _on_one_line(text: str) -> str:
+def on_one_line(text: str) -> str:
+    """A stranger's text for one of our fields: control characters and line ends become spaces."""
     return " ".join(_CONTROL.sub(" ", text).split())
 
 

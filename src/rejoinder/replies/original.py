@@ -3,14 +3,19 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 from rejoinder.mailauth.verdict import Verdict
-from rejoinder.message.address import Address, Mailbox, parse_address_list
+from rejoinder.message.address import Address, Mailbox, parse_address_list, parse_mailbox
 from rejoinder.message.automatic import Automatic, detect
 from rejoinder.message.headers import Headers
+from rejoinder.message.limits import DEFAULT_LIMITS, Limits
+from rejoinder.message.parse import ParsedMessage, parse
 from rejoinder.message.thread import msg_ids
+from rejoinder.store.records import Email
 
 
 @dataclass(frozen=True)
@@ -38,3 +43,25 @@ class Original:
     def reference_count(self) -> int:
         """How many messages its References name."""
         return len(msg_ids(" ".join(self.headers.get_all("References"))))
+
+    @classmethod
+    def of(cls, email: Email, headers: Headers, *, ours: bool) -> Self:
+        """From what is stored of a mail."""
+        return cls(
+            email.id,
+            None if email.reverse_path is None else _stored(email.reverse_path),
+            _stored(email.forward_path),
+            headers,
+            Verdict.from_evidence(json.loads(email.verdict)),
+            ours,
+        )
+
+
+def parsed(content: bytes) -> ParsedMessage:
+    """A stored message, whatever the size of its header block: it was accepted under another limit."""
+    return parse(content, Limits(header_block=max(len(content), DEFAULT_LIMITS.header_block)))
+
+
+def _stored(path: str) -> Mailbox:
+    """A path as the store has it; the bare ``postmaster`` has no domain (RFC 5321 §4.5.1)."""
+    return parse_mailbox(path) if "@" in path else Mailbox(path, "")

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a worker may answer a mail: a table of rules, all evaluated, pure.
+"""Whether a mail may be answered: a table of rules for each policy, all evaluated, pure.
 
-The order of the table is the order of precedence: the first rule that fails is the exception, which
+The order of a table is the order of precedence: the first rule that fails is the exception, which
 carries the codes of all that failed. A rule returns None, or the sentence that says what is refused, the
-value and what to do about it. The surprise: that a mail continues a conversation with us (our ids in its
-References) is no loop; only the mail itself being ours is.
+value and what to do about it. A worker answers by itself and must pass them all; through the API somebody
+chose to answer, so there only what could loop is refused. The surprise: that a mail continues a
+conversation with us (our ids in its References) is no loop; only the mail itself being ours is.
 """
 
 from __future__ import annotations
@@ -77,6 +78,24 @@ def judge(case: Case) -> ReplyRefused | None:
     return refusal(f"cannot reply to {case.original.email_id}: {text}", codes)
 
 
+def judge_api(case: Case) -> ReplyToAutomaticMail | None:
+    """As ``judge``, for an answer through the API: DMARC and lists are not asked, a person vouches for it."""
+    failed = [(refusal.code, text) for refusal, rule in API_RULES if (text := rule(case)) is not None]
+    if not failed:
+        return None
+    codes = (ReplyToAutomaticMail.code, *(code for code, _ in failed if code != ReplyToAutomaticMail.code))
+    return ReplyToAutomaticMail(
+        f"cannot reply to {case.original.email_id}: {failed[0][1]}; a key with the scope reply:any may do so",
+        codes,
+    )
+
+
+def judge_api_budget(recipient: str, usage: Usage, settings: RepliesSettings) -> ReplyBudget | None:
+    """None if one more answer through the API may go to this recipient, in this thread, today."""
+    spent = _spent(recipient, usage, settings.api_per_correspondent, settings.api_per_thread, "api_")
+    return None if spent is None else ReplyBudget(f"cannot reply: {spent}")
+
+
 _BY_A_PROGRAM: Final = (
     AutomaticKind.AUTO_REPLIED,
     AutomaticKind.AUTO_GENERATED,
@@ -84,6 +103,7 @@ _BY_A_PROGRAM: Final = (
     AutomaticKind.DAEMON,
     AutomaticKind.SUPPRESSED,
 )
+_A_REPORT: Final = "it is a report about other mail (RFC 3834 §2)"
 
 
 def _null_reverse_path(case: Case) -> str | None:
@@ -94,11 +114,23 @@ def _null_reverse_path(case: Case) -> str | None:
 
 def _report(case: Case) -> str | None:
     kinds = (AutomaticKind.DSN, AutomaticKind.MDN, AutomaticKind.REPORT)
-    return _found(case, kinds, "it is a report about other mail (RFC 3834 §2)")
+    return _found(case, kinds, _A_REPORT)
+
+
+def _notification(case: Case) -> str | None:
+    return _found(case, (AutomaticKind.DSN, AutomaticKind.MDN), _A_REPORT)
 
 
 def _automatic(case: Case) -> str | None:
     return _found(case, _BY_A_PROGRAM, "a program sent it (RFC 3834 §2)")
+
+
+def _auto_replied(case: Case) -> str | None:
+    """Only the standard's own field: others are set by programs that send newsletters, too."""
+    for sign in case.original.automatic:
+        if sign.kind is AutomaticKind.AUTO_REPLIED and sign.field.lower() == "auto-submitted":
+            return f"it is an automatic answer (RFC 3834 §5), as {sign.field}: {sign.value} tells"
+    return None
 
 
 def _list(case: Case) -> str | None:
@@ -191,16 +223,24 @@ def _sender_domain(case: Case) -> str | None:
 
 
 def _budget(case: Case) -> str | None:
-    usage, settings = case.usage, case.settings
-    if 0 < settings.per_correspondent <= usage.to_correspondent:
+    settings = case.settings
+    return _spent(
+        case.proposal.recipient, case.usage, settings.per_correspondent, settings.per_thread, prefix=""
+    )
+
+
+def _spent(
+    recipient: object, usage: Usage, per_correspondent: int, per_thread: int, prefix: str
+) -> str | None:
+    if 0 < per_correspondent <= usage.to_correspondent:
         return (
-            f"{usage.to_correspondent} answers went to {case.proposal.recipient} in 24 hours; "
-            f"the budget is replies.per_correspondent = {settings.per_correspondent}"
+            f"{usage.to_correspondent} answers went to {recipient} in 24 hours; "
+            f"the budget is replies.{prefix}per_correspondent = {per_correspondent}"
         )
-    if 0 < settings.per_thread <= usage.in_thread:
+    if 0 < per_thread <= usage.in_thread:
         return (
             f"{usage.in_thread} answers went out in this thread in 24 hours; "
-            f"the budget is replies.per_thread = {settings.per_thread}"
+            f"the budget is replies.{prefix}per_thread = {per_thread}"
         )
     return None
 
@@ -221,4 +261,11 @@ WORKER_RULES: Final[tuple[tuple[type[ReplyRefused], Rule], ...]] = (
     (ReplyRecipientMismatch, _recipient),
     (ReplySenderDomainMismatch, _sender_domain),
     (ReplyBudget, _budget),
+)
+
+API_RULES: Final[tuple[tuple[type[ReplyRefused], Rule], ...]] = (
+    (ReplyNullReversePath, _null_reverse_path),
+    (ReplyToReport, _notification),
+    (ReplyToAutomaticMail, _auto_replied),
+    (ReplyToOurselves, _ourselves),
 )

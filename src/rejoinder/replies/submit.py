@@ -50,6 +50,8 @@ class Content:
     author: Mailbox
     message_id: str
     subject: str
+    tags: str = "[]"
+    """JSON, as in ``Sent``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ def prepare(
         raw_id=content.raw.id,
         raw_size=content.raw.size,
         created_at=now,
+        tags=content.tags,
     )
     return Submission(
         content.raw,

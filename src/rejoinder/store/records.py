@@ -202,6 +202,25 @@ class Sent:
     raw_id: str
     raw_size: int
     created_at: int
+    tags: str = "[]"
+    """JSON: pairs of name and value, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAnswer:
+    """What was answered to a request with an idempotency key, so that its repeats get the same."""
+
+    account: str
+    method: str
+    path: str
+    """That of the request, with its id: a key used for another mail is another request."""
+    key: str
+    fingerprint: str
+    """JSON: what tells another body from the first."""
+    answer: str
+    """JSON: the whole answer, in the words of whoever keeps it."""
+    sent_id: str
+    at: int
 
 
 @dataclass(frozen=True, slots=True)

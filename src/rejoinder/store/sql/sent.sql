@@ -2,24 +2,24 @@
 -- Take responsibility for a message (RFC 6409).
 INSERT INTO sent (
     id, account, thread_id, email_id, run_id, policy, reverse_path, author, message_id, subject, raw_id, raw_size,
-    created_at
+    created_at, tags
 ) VALUES (
     :id, :account, :thread_id, :email_id, :run_id, :policy, :reverse_path, :author, :message_id, :subject, :raw_id,
-    :raw_size, :created_at
+    :raw_size, :created_at, :tags
 );
 
 -- name: sent_get
 -- One sent message.
 SELECT
     id, account, thread_id, email_id, run_id, policy, reverse_path, author, message_id, subject, raw_id, raw_size,
-    created_at
+    created_at, tags
 FROM sent WHERE id = :id;
 
 -- name: sent_of_email
 -- What answers a mail, in order.
 SELECT
     id, account, thread_id, email_id, run_id, policy, reverse_path, author, message_id, subject, raw_id, raw_size,
-    created_at
+    created_at, tags
 FROM sent WHERE email_id = :email_id ORDER BY created_at, id;
 
 -- name: sent_is_ours

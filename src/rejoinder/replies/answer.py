@@ -1,0 +1,383 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Answer a mail through the API: who asks has chosen to, so the rules are few.
+
+The story of ``Answering.reply``: a repeat of a request with the same idempotency key gets its first answer
+again; otherwise the recipients are found, the rules are asked, the message is built and kept, and one
+transaction writes everything: the answer under its key, what it takes of the budgets and of the quota, and
+the submission. So whatever dies at whatever moment, a request that is repeated under its key sends once.
+
+The surprise: of equal requests at once the others wait for the first, and those of another process lose
+against the unique index and give the winner's answer; no state "in progress" can be left behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Final, TypeVar
+
+from rejoinder.clock import SECOND, Clock
+from rejoinder.errors import (
+    MessageTooLarge,
+    QuotaExceeded,
+    SenderDomainForbidden,
+    SendNotStored,
+    StoreError,
+)
+from rejoinder.ids import Ids, is_id
+from rejoinder.message.address import Mailbox
+from rejoinder.queue.turns import Turns
+from rejoinder.replies.answer_compose import build, check
+from rejoinder.replies.fingerprint import differing, fingerprint
+from rejoinder.replies.original import Original, parsed
+from rejoinder.replies.recipients import recipients
+from rejoinder.replies.request import ReplyRequest
+from rejoinder.replies.rules import Case, Proposal, Usage, judge_api, judge_api_budget
+from rejoinder.replies.settings import QuotaSettings, RepliesSettings
+from rejoinder.replies.submit import Content, Origin, Submission, prepare, submit
+from rejoinder.store import emails, idempotency, quotas, raws, sent, threads
+from rejoinder.store.raw import RawStore
+from rejoinder.store.records import Email, KeptAnswer, Raw, Sent
+from rejoinder.store.unit import Store, Unit
+
+API: Final = "api"
+"""The policy under which answers through the API are sent and counted."""
+RETURN_PATH: Final = "bounces"
+"""The local-part to which what cannot be delivered comes back; it exists at every domain of ours."""
+_DAY: Final = 86_400 * SECOND
+_AT_ONCE: Final = 64 * 1024
+"""Octets up to which reading and building a message holds up nobody; above, a thread does it."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The mail that is answered, and the id by which it was asked for: its own, or its thread's."""
+
+    asked: str
+    record: Email | Sent
+
+    @property
+    def id(self) -> str:
+        """The id of the mail."""
+        return self.record.id
+
+    @property
+    def account(self) -> str:
+        """Whose mail it is."""
+        return self.record.account
+
+    @property
+    def thread_id(self) -> str:
+        """The thread that the answer joins."""
+        return self.record.thread_id
+
+    @property
+    def is_thread_reply(self) -> bool:
+        """Whether a thread was asked for, and this is its latest mail."""
+        return is_id(self.asked, "thread")
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """What makes two requests of an account one: method, path with the id in it, and the caller's key."""
+
+    method: str
+    path: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerSent:
+    """What the caller is told; ``message_id`` has no angle brackets."""
+
+    id: str
+    message_id: str
+    replied_to_email_id: str
+    replied_to_thread_id: str
+    is_thread_reply: bool
+    aws_message_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to a request, and how it came about."""
+
+    sent: AnswerSent
+    replayed: bool = False
+    """Whether an earlier request under the same key got it, and nothing was sent now."""
+    differing: tuple[str, ...] = ()
+    """The fields in which a replayed request differs from the one that sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """An idempotency key with what was asked under it."""
+
+    idempotency: Idempotency
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """What the store knows of the answered mail; ``ours`` says whether we made its Message-ID."""
+
+    raw: Raw
+    ours: bool
+
+
+class Answering:
+    """Answers mail for whoever calls the API.
+
+    Args:
+        account_of: The account of a domain of ours; None for any other domain.
+        max_size: Octets of the largest message that leaves.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        raw_store: RawStore,
+        account_of: Callable[[str], str | None],
+        clock: Clock,
+        ids: Ids,
+        settings: RepliesSettings,
+        quota: QuotaSettings,
+        max_size: int,
+    ) -> None:
+        self._store = store
+        self._raws = raw_store
+        self._account_of = account_of
+        self._clock = clock
+        self._ids = ids
+        self._settings = settings
+        self._quota = quota
+        self._max_size = max_size
+        self._turns = Turns()
+
+    async def find(self, account: str, asked: str) -> Answered | None:
+        """The mail of an account that an id asks for: one received, one sent, or the latest of a thread."""
+        record = await self._store.read(lambda: _find(account, asked))
+        return None if record is None else Answered(asked, record)
+
+    async def reply(
+        self,
+        answered: Answered,
+        request: ReplyRequest,
+        *,
+        reply_any: bool,
+        idempotency: Idempotency | None = None,
+    ) -> Answer:
+        """Send the answer, or give again what was answered under the key.
+
+        ``reply_any`` lets it answer automatic mail.
+
+        Raises:
+            MessageError: a field cannot be written, and says which; likewise ``EmailFormatInvalid``.
+            RecipientMissing: nobody is named, and nobody can be found.
+            SenderDomainForbidden: the domain of From is not the account's.
+            ReplyToAutomaticMail: an answer could loop.
+            MessageTooLarge: what was built is larger than may leave.
+            ReplyBudget: the day's answers to a recipient, or in the thread, are used up.
+            QuotaExceeded: the month's or the hour's messages are.
+            SendNotStored: the store could not keep it; nothing was sent.
+        """
+        check(request)
+        if idempotency is None:
+            return await self._answer(answered, request, reply_any, None)
+        prints = await _done(_size(request), lambda: fingerprint(request))
+        turn = json.dumps([answered.account, *asdict(idempotency).values()])
+        async with self._turns.taken([turn]):
+            return await self._answer(answered, request, reply_any, _Asking(idempotency, prints))
+
+    async def _answer(
+        self, answered: Answered, request: ReplyRequest, reply_any: bool, asking: _Asking | None
+    ) -> Answer:
+        horizon = self._clock.now() - _DAY
+        found = await self._store.read(lambda: _load(answered, asking, horizon))
+        if isinstance(found, KeptAnswer):
+            return _replayed(found, asking)
+        submission = await self._submission(answered, request, reply_any, found)
+        made = AnswerSent(
+            submission.sent.id,
+            submission.sent.message_id.strip("<>"),
+            answered.id,
+            answered.thread_id,
+            answered.is_thread_reply,
+        )
+        kept = None if asking is None else _kept(asking, made, submission.sent)
+        try:
+            earlier = await self._store.transaction(lambda: self._write(submission, answered, kept))
+        except StoreError as error:
+            raise SendNotStored from error
+        return Answer(made) if earlier is None else _replayed(earlier, asking)
+
+    async def _submission(
+        self, answered: Answered, request: ReplyRequest, reply_any: bool, loaded: _Loaded
+    ) -> Submission:
+        """Judge the request and build what it sends; nothing is written but a large message's file."""
+        record, now = answered.record, self._clock.now()
+        content = await self._raws.load(loaded.raw)
+        original = await _done(len(content), lambda: parsed(content))
+        to = recipients(
+            request,
+            original.headers,
+            sent=isinstance(record, Sent),
+            is_own=lambda mailbox: self._account_of(mailbox.host) == answered.account,
+        )
+        author = request.from_.mailbox
+        self._check_author(answered.account, author)
+        if isinstance(record, Email) and not reply_any:
+            self._check_original(Original.of(record, original.headers, ours=loaded.ours), author)
+        message_id = f"<{self._ids.unique(now)}@{author.host}>"
+        built = await _done(
+            len(content) + _size(request),
+            lambda: build(request, to, original, at=_at(record), message_id=message_id, now=now),
+        )
+        raw = await self._keep(built.raw, now)
+        return prepare(
+            Origin(answered.account, API, record.id if isinstance(record, Email) else None),
+            Content(raw, author, message_id, built.subject, json.dumps(request.tags)),
+            reverse_path=Mailbox(RETURN_PATH, author.host),
+            forward_paths=to.forward_paths,
+            ids=self._ids,
+            now=now,
+        )
+
+    def _check_author(self, account: str, author: Mailbox) -> None:
+        if self._account_of(author.host) != account:
+            raise SenderDomainForbidden(
+                f"You don't have permission to send from domain: {author.domain}",
+                field="from",
+                details=f"It is no domain of the account {account}; its operator can add it as a [[domain]].",
+            )
+
+    def _check_original(self, original: Original, author: Mailbox) -> None:
+        refusal = judge_api(Case(original, Proposal(author, None), Usage(0, 0, 0), self._settings))
+        if refusal is not None:
+            raise refusal
+
+    async def _keep(self, content: bytes, now: int) -> Raw:
+        if len(content) > self._max_size:
+            raise MessageTooLarge(
+                f"the message has {len(content)} octets, more than outbound.max_size = {self._max_size}; "
+                "send smaller or fewer attachments, or leave the original out (include_original)"
+            )
+        try:
+            return await self._raws.keep(content, now)
+        except StoreError as error:
+            raise SendNotStored from error
+
+    def _write(
+        self, submission: Submission, answered: Answered, kept: KeptAnswer | None
+    ) -> Unit[KeptAnswer | None]:
+        """Write everything, unless something is kept under the key: then that, and nothing is written."""
+        now = submission.sent.created_at
+        if kept is not None:
+            earlier = yield from idempotency.keep(kept, now - _DAY)
+            if earlier is not None:
+                return earlier
+        yield from self._spend_budget(submission, answered.thread_id, now - _DAY)
+        yield from self._spend_quota(answered.account, now)
+        yield from submit(submission, answered.thread_id)
+        return None
+
+    def _spend_budget(self, submission: Submission, thread_id: str, since: int) -> Unit[None]:
+        account = submission.sent.account
+        in_thread = yield from sent.count_since(
+            account, API, correspondent=None, thread_id=thread_id, since=since
+        )
+        for delivery in submission.deliveries:
+            to = delivery.forward_path
+            count = yield from sent.count_since(account, API, correspondent=to, thread_id=None, since=since)
+            refusal = judge_api_budget(to, Usage(0, count, in_thread), self._settings)
+            if refusal is not None:
+                raise refusal
+
+    def _spend_quota(self, account: str, now: int) -> Unit[None]:
+        moment = datetime.fromtimestamp(now // SECOND, UTC)
+        for length, period, most in (
+            ("month", f"{moment:%Y-%m}", self._quota.per_month),
+            ("hour", f"{moment:%Y-%m-%dT%H}", self._quota.per_hour),
+        ):
+            total = yield from quotas.count(account, length, period)
+            if 0 < most < total:
+                raise QuotaExceeded(
+                    details=f"The account {account} may send quota.per_{length} = {most} messages; "
+                    f"it has, in {period} (UTC)."
+                )
+
+
+def _find(account: str, asked: str) -> Unit[Email | Sent | None]:
+    if is_id(asked, "email"):
+        return (yield from emails.get(account, asked))
+    if is_id(asked, "sent"):
+        return (yield from sent.get(account, asked))
+    if is_id(asked, "thread"):
+        return (yield from _latest(account, asked))
+    return None
+
+
+def _latest(account: str, thread_id: str) -> Unit[Email | Sent | None]:
+    """The latest mail received in a thread, without one the latest sent."""
+    members = [owner_id for owner_id, _ in (yield from threads.members(account, thread_id))][::-1]
+    for owner_id in members:
+        email = (yield from emails.get(account, owner_id)) if is_id(owner_id, "email") else None
+        if email is not None and email.mark is None:  # what came to the return-path is answered never
+            return email
+    for owner_id in members:
+        if is_id(owner_id, "sent"):
+            return (yield from sent.get(account, owner_id))
+    return None
+
+
+def _load(answered: Answered, asking: _Asking | None, horizon: int) -> Unit[KeptAnswer | _Loaded]:
+    record = answered.record
+    if asking is not None:
+        of = asking.idempotency
+        kept = yield from idempotency.find(record.account, of.method, of.path, of.key, horizon)
+        if kept is not None:
+            return kept
+    raw = yield from raws.get(record.raw_id)
+    if raw is None:
+        raise StoreError(f"the content {record.raw_id} of {record.id} is not in the store")
+    ours = record.message_id is not None and (yield from sent.is_ours(record.account, record.message_id))
+    return _Loaded(raw, ours)
+
+
+def _at(record: Email | Sent) -> int:
+    return record.received_at if isinstance(record, Email) else record.created_at
+
+
+def _kept(asking: _Asking, made: AnswerSent, row: Sent) -> KeptAnswer:
+    of = asking.idempotency
+    return KeptAnswer(
+        row.account,
+        of.method,
+        of.path,
+        of.key,
+        asking.fingerprint,
+        json.dumps(asdict(made)),
+        row.id,
+        row.created_at,
+    )
+
+
+def _replayed(kept: KeptAnswer, asking: _Asking | None) -> Answer:
+    differs = () if asking is None else differing(kept.fingerprint, asking.fingerprint)
+    return Answer(AnswerSent(**json.loads(kept.answer)), replayed=True, differing=differs)
+
+
+def _size(request: ReplyRequest) -> int:
+    files = sum(len(each.content) for each in request.attachments)
+    return files + len(request.text or "") + len(request.html or "")
+
+
+async def _done(size: int, work: Callable[[], T]) -> T:
+    """The result of work that takes as long as its input is large."""
+    return work() if size <= _AT_ONCE else await asyncio.to_thread(work)

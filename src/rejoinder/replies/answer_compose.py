@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Build the message that answers a mail through the API; pure.
+
+The threading fields are always ours (RFC 5322 §3.6.4), the subject only when none is given. Text and html
+say the same: html alone gets a text made from it, and both end with the quotation when the original is
+included. The surprise: what a caller wrote is checked by writing it, so there is no second set of rules
+that could differ from the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from rejoinder.errors import AddressError, EmailFormatInvalid, MessageError
+from rejoinder.html.quote import append, quote_html
+from rejoinder.html.text import to_text
+from rejoinder.message.address import Address, Mailbox, parse_address_list, parse_mailbox
+from rejoinder.message.compose import Draft, compose
+from rejoinder.message.headers import Headers
+from rejoinder.message.parse import ParsedMessage
+from rejoinder.message.quote import quote_text
+from rejoinder.message.thread import reply_fields
+from rejoinder.message.trace import parse_date
+from rejoinder.replies.compose import on_one_line
+from rejoinder.replies.recipients import Recipients
+from rejoinder.replies.request import ReplyRequest
+
+_NOBODY: Final = Address("", Mailbox("unknown", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """The message and what the index knows of it."""
+
+    raw: bytes
+    subject: str
+
+
+def check(request: ReplyRequest) -> None:
+    """Refuse what cannot become a message, before anything is looked up.
+
+    Raises:
+        HeaderInjection: a control character in something that becomes a header field.
+        HeaderReserved: a custom field that is ours to write.
+        MessageError: a field or a file's name that cannot be written.
+        EmailFormatInvalid: an address to which nothing can be sent.
+        All of them say in ``field`` which field of the request it is.
+    """
+    for name, addresses in _addresses(request):
+        for address in addresses:
+            _check_address(name, address)
+    try:
+        compose(_fields(request))
+    except MessageError as error:
+        error.field = next((name for name, part in _parts(request) if not _is_writable(part)), None)
+        raise
+
+
+def build(
+    request: ReplyRequest,
+    recipients: Recipients,
+    original: ParsedMessage,
+    *,
+    at: int,
+    message_id: str,
+    now: int,
+) -> Built:
+    """The answer; ``at`` is when the original was received or sent, ``message_id`` is ours, with brackets.
+
+    Raises:
+        MessageError: as ``check``.
+    """
+    fields = reply_fields(original.headers)
+    subject = request.subject or on_one_line(fields.subject)
+    text = to_text(request.html) if request.text is None and request.html is not None else request.text
+    html = request.html
+    if request.include_original:
+        text, html = _with_original(text or "", html, original, at)
+    draft = Draft(
+        from_=request.from_,
+        to=recipients.to,
+        cc=recipients.cc,
+        reply_to=request.reply_to,
+        subject=subject,
+        text=text,
+        html=html,
+        message_id=message_id,
+        date=now,
+        in_reply_to=fields.in_reply_to,
+        references=fields.references,
+        headers=request.headers,
+        attachments=request.attachments,
+    )
+    return Built(compose(draft), subject)
+
+
+def _with_original(text: str, html: str | None, original: ParsedMessage, at: int) -> tuple[str, str | None]:
+    author, date = _author(original.headers), _date(original.headers, at)
+    said = original.text
+    if said is None and original.html is not None:
+        said = to_text(original.html)
+    quotation = quote_text(author, date, said or "")
+    text = f"{text.rstrip()}\n\n{quotation}\n"
+    if html is None:
+        return text, None
+    attribution, _, _ = quotation.partition("\n")
+    return text, append(html, quote_html(attribution, original.html, original.text))
+
+
+def _author(headers: Headers) -> Address:
+    authors = parse_address_list(headers.get("From", ""), 1)
+    return replace(authors[0], display_name=on_one_line(authors[0].display_name)) if authors else _NOBODY
+
+
+def _date(headers: Headers, at: int) -> str | int:
+    """As the author wrote it, in the author's time zone; when we got it, if that is no date."""
+    written = headers.get("Date", "")
+    return at if parse_date(written) is None else on_one_line(written)[:100]
+
+
+def _addresses(request: ReplyRequest) -> Iterator[tuple[str, Sequence[Address]]]:
+    yield "from", [request.from_]
+    yield "to", request.to or ()
+    yield "cc", request.cc or ()
+    yield "bcc", request.bcc
+    yield "reply_to", request.reply_to
+
+
+def _check_address(name: str, address: Address) -> None:
+    try:
+        parse_mailbox(str(Mailbox(address.mailbox.local_part, address.mailbox.host)))
+    except AddressError as error:
+        raise EmailFormatInvalid(
+            f"Invalid email format: {address.mailbox}", field=name, details=error.text
+        ) from error
+
+
+def _fields(request: ReplyRequest) -> Draft:
+    """Everything in the request that becomes a header field, of the message or of a part."""
+    files = tuple(replace(each, content=b"") for each in request.attachments)
+    return replace(
+        _BLANK,
+        from_=request.from_,
+        to=request.to or (),
+        cc=(*(request.cc or ()), *request.bcc),
+        reply_to=request.reply_to,
+        subject=request.subject or "",
+        headers=request.headers,
+        attachments=files,
+    )
+
+
+def _parts(request: ReplyRequest) -> Iterator[tuple[str, Draft]]:
+    """As ``_fields``, one field of the request at a time."""
+    whole = _fields(request)
+    for name, addresses in _addresses(request):
+        yield name, replace(_BLANK, to=tuple(addresses))
+    yield "subject", replace(_BLANK, subject=whole.subject)
+    yield "headers", replace(_BLANK, headers=whole.headers)
+    yield "attachments", replace(_BLANK, attachments=whole.attachments)
+
+
+def _is_writable(draft: Draft) -> bool:
+    try:
+        compose(draft)
+    except MessageError:
+        return False
+    return True
+
+
+_BLANK: Final = Draft(
+    Address("", Mailbox("nobody", "invalid")),
+    (),
+    subject="",
+    text="",
+    html=None,
+    message_id="<1@invalid>",
+    date=0,
+)
