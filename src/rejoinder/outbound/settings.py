@@ -43,9 +43,15 @@ class OutboundSettings(Settings):
         Raises:
             ValueError: it is not ``smtp://HOST[:PORT]``.
         """
-        url = urlsplit(self.relay)
-        if url.scheme != "smtp" or not url.hostname or url.username is not None:
-            raise ValueError(
-                f'relay = {self.relay!r} is not a next hop; write "smtp://HOST:PORT", without a user'
-            )
-        return url.hostname, url.port or 25
+        refusal = ValueError(
+            f'relay = {self.relay!r} is not a next hop; write "smtp://HOST:PORT", without a user or a path'
+        )
+        try:
+            url = urlsplit(self.relay)
+            port = url.port or 25
+        except ValueError as error:
+            raise refusal from error
+        is_bare = url.username is None and url.path in ("", "/") and not url.query
+        if url.scheme != "smtp" or not url.hostname or not is_bare:
+            raise refusal
+        return url.hostname, port
