@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every request gets: an id, one slash where a client wrote two, HEAD, and an answer always.
+"""What every request gets: an id, one slash where a base address ended in one, HEAD, and an answer always.
 
 The surprise: also where our own code failed the client gets the one shape of refusals, with the id by
 which the log knows the rest.
@@ -12,12 +12,16 @@ from collections.abc import Callable
 from typing import Final
 
 import structlog
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rejoinder.api.refusal import answer
-from rejoinder.errors import RejoinderError
+from rejoinder.errors import InternalError, RejoinderError
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,100}")
+# Only where a base address may have ended in a slash: an id that is missing must stay missing.
+_BEFORE_API: Final = re.compile(r"^/{2,}(?=api/)")
+_AFTER_BASE: Final = re.compile(r"^/api/v2/{2,}")
 _log = structlog.get_logger("rejoinder.api")
 
 
@@ -34,14 +38,19 @@ class Frame:
             await self._app(scope, receive, send)
             return
         answering = _Answering(send, self._request_id(scope), is_head=scope["method"] == "HEAD")
+        scope = _plain(scope)
         try:
-            await self._app(_plain(scope), receive, answering.send)
+            # What is logged about the request, by whomever, has its id.
+            with structlog.contextvars.bound_contextvars(request_id=answering.request_id.decode()):
+                await self._app(scope, receive, answering.send)
+        except ClientDisconnect:
+            _log.info("api.client_gone", request_id=answering.request_id.decode(), path=scope["path"])
         except Exception as error:
             _log.exception("api.request_failed", request_id=answering.request_id.decode(), path=scope["path"])
             if answering.has_begun:
                 raise
-            failure = error if isinstance(error, RejoinderError) else RejoinderError()
-            await answer(failure)(scope, receive, answering.send)
+            failure = error if isinstance(error, RejoinderError) else InternalError()
+            await answer(failure, scope)(scope, receive, answering.send)
 
     def _request_id(self, scope: Scope) -> bytes:
         given: bytes = dict(scope["headers"]).get(b"x-request-id", b"")
@@ -67,7 +76,7 @@ class _Answering:
 
 
 def _plain(scope: Scope) -> Scope:
-    """The request as the routes know it: clients that end their base address in a slash write two."""
-    path = re.sub(r"/{2,}", "/", scope["path"])
+    """The request as the routes know it: clients whose base address ends in a slash write two."""
+    path = _AFTER_BASE.sub("/api/v2/", _BEFORE_API.sub("/", scope["path"]))
     method = "GET" if scope["method"] == "HEAD" else scope["method"]
     return {**scope, "path": path, "raw_path": path.encode("utf-8", "surrogateescape"), "method": method}

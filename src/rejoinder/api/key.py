@@ -23,10 +23,14 @@ _KEY: Final = re.compile(r"rj_[A-Za-z0-9_-]{43}")
 
 
 class Scope(StrEnum):
-    """What a key may do; a key without scopes may do everything."""
+    """What a key may do; a key without scopes may do everything but ``reply:any``."""
 
     MAIL_READ = "mail:read"
-    """List and read received mail and its trace."""
+    """List and read received mail and its trace, and read sent mail."""
+    SEND = "send"
+    """Answer mail."""
+    REPLY_ANY = "reply:any"
+    """Answer also what a program sent: it lifts a protection against loops, so it must be named."""
 
 
 def new_key(randomness: Randomness) -> str:
@@ -47,15 +51,18 @@ async def authenticate(store: Store, authorization: str | None) -> ApiKey:
     """
     scheme, _, presented = (authorization or "").strip().partition(" ")
     if scheme.lower() != "bearer":
-        raise Unauthorized("Unauthorized", details="Send the header `Authorization: Bearer rj_…`.")
+        raise Unauthorized(details="Send the header `Authorization: Bearer rj_…`.")
     # A Bearer token is compared as it stands (RFC 6750 §2.1).
     presented = presented.strip()
     key = await store.read(lambda: keys.by_hash(digest(presented))) if _KEY.fullmatch(presented) else None
     if key is None or key.revoked_at is not None:
-        raise Unauthorized(
-            "Unauthorized", details="This key is unknown or revoked; `rejoinder key create` makes one."
-        )
+        raise Unauthorized(details="This key is unknown or revoked; `rejoinder key create` makes one.")
     return key
+
+
+def may_reply_to_any(key: ApiKey) -> bool:
+    """Whether the key was made to answer programs too."""
+    return Scope.REPLY_ANY in key.scopes.split()
 
 
 def require(key: ApiKey, scope: Scope) -> None:

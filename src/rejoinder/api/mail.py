@@ -10,7 +10,8 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query, Request
 
 from rejoinder.api import render, wire
-from rejoinder.api.key import Scope, authenticate, require
+from rejoinder.api.gate import Gate
+from rejoinder.api.key import Scope
 from rejoinder.errors import EmailNotFound, EmailNotYetAccepted, HeaderBlockTooLarge, StoreError
 from rejoinder.ids import is_id
 from rejoinder.message.limits import Limits
@@ -27,9 +28,9 @@ _MAX_OFFSET: Final = 1 << 53
 """Above it, JSON numbers are no longer exact (RFC 8259 §6)."""
 
 
-def mail_routes(store: Store, raw: RawStore, is_held: IsHeld) -> APIRouter:
+def mail_routes(gate: Gate, store: Store, raw: RawStore, is_held: IsHeld) -> APIRouter:
     """The routes below ``/mail``."""
-    mail = _Mail(store, raw, is_held)
+    mail = _Mail(gate, store, raw, is_held)
     router = APIRouter(prefix="/mail")
     router.add_api_route("", mail.listing, summary="List received mail, the newest first")
     router.add_api_route("/{email_id}", mail.detail, summary="Read a received mail")
@@ -38,7 +39,8 @@ def mail_routes(store: Store, raw: RawStore, is_held: IsHeld) -> APIRouter:
 
 
 class _Mail:
-    def __init__(self, store: Store, raw: RawStore, is_held: IsHeld) -> None:
+    def __init__(self, gate: Gate, store: Store, raw: RawStore, is_held: IsHeld) -> None:
+        self._gate = gate
         self._store = store
         self._raw = raw
         self._is_held = is_held
@@ -69,9 +71,7 @@ class _Mail:
         return await self._store.read(lambda: _trace(email))
 
     async def _account(self, request: Request) -> str:
-        key = await authenticate(self._store, request.headers.get("Authorization"))
-        require(key, Scope.MAIL_READ)
-        return key.account
+        return (await self._gate.admit(request, Scope.MAIL_READ)).account
 
     async def _email(self, request: Request, email_id: str) -> Email:
         account = await self._account(request)
@@ -81,7 +81,7 @@ class _Mail:
             email = await self._store.read(lambda: emails.get(account, email_id))
             if email is not None:
                 return email
-        raise EmailNotFound("Email not found", details=f"The account {account} has no mail with this id.")
+        raise EmailNotFound(details=f"The account {account} has no mail with this id.")
 
     async def _message(self, email: Email) -> ParsedMessage:
         kept = await self._store.read(lambda: raws.get(email.raw_id))

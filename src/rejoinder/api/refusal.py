@@ -9,13 +9,21 @@ from __future__ import annotations
 
 from typing import Final
 
-from fastapi import FastAPI, Request
+import structlog
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
-from rejoinder.api.wire import Refusal
-from rejoinder.errors import ApiError, MethodNotAllowed, NotFound, RejoinderError, RequestInvalid
+from rejoinder.api.wire import Problem, Refusal
+from rejoinder.errors import (
+    ApiError,
+    MethodNotAllowed,
+    NotFound,
+    RejoinderError,
+    ReplyRefused,
+    RequestInvalid,
+)
 
 # The words of other mail APIs, whose clients choose their exception by them.
 _NAMES: Final = {
@@ -28,6 +36,7 @@ _NAMES: Final = {
     422: "validation_error",
     429: "rate_limit_exceeded",
 }
+_log = structlog.get_logger("rejoinder.api")
 
 
 def install(app: FastAPI) -> None:
@@ -37,46 +46,86 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _of_routing)
 
 
-def answer(error: RejoinderError) -> JSONResponse:
-    """The answer to a request that ended with this error."""
-    status = error.http_status
-    # What failed inside is told to the log; the class says it in a sentence that holds no path or query.
-    text = error.text if status < 500 else (type(error).__doc__ or "").partition("\n")[0]
+def answer(error: RejoinderError, scope: Scope) -> Response:
+    """The answer to the request of this scope, which ended with this error."""
     refusal = Refusal(
-        error=text,
-        message=text,
-        name=_NAMES.get(status, "application_error"),
-        status_code=status,
+        error=_text(error),
+        message=_text(error),
+        name=_NAMES.get(error.http_status, "application_error"),
+        status_code=error.http_status,
         code=error.code,
-        field=error.field if isinstance(error, ApiError) else None,
+        field=error.field,
         details=error.details if isinstance(error, ApiError) else None,
     )
-    headers = dict(error.headers) if isinstance(error, ApiError) else None
-    return JSONResponse(refusal.model_dump(by_alias=True, exclude_none=True), status, headers)
+    content: Refusal | Problem = refusal
+    media_type = "application/json"
+    if _wants_problem(scope):
+        content, media_type = _problem(error, refusal), "application/problem+json"
+    body = content.model_dump_json(by_alias=True, exclude_none=True)
+    headers = {**error.headers}
+    if isinstance(error, ReplyRefused):
+        headers.setdefault("x-should-retry", "false")
+    return Response(body, error.http_status, headers, media_type)
 
 
-async def _of_ours(_: Request, error: Exception) -> JSONResponse:
+def _text(error: RejoinderError) -> str:
+    """What the caller reads: of what failed inside the sentence of its class, which names no path."""
+    if error.http_status < 500 or isinstance(error, ApiError):
+        return error.text
+    return _summary(error)
+
+
+def _problem(error: RejoinderError, refusal: Refusal) -> Problem:
+    """The same, as RFC 9457 says it."""
+    return Problem(
+        type=f"/help/errors#{error.code}",
+        title=_summary(error),
+        status=refusal.status_code,
+        detail=refusal.error,
+        code=refusal.code,
+        field=refusal.field,
+        details=refusal.details,
+    )
+
+
+def _summary(error: RejoinderError) -> str:
+    return (type(error).__doc__ or "").partition("\n")[0]
+
+
+def _wants_problem(scope: Scope) -> bool:
+    return any(
+        name == b"accept" and b"application/problem+json" in value.lower() for name, value in scope["headers"]
+    )
+
+
+async def _of_ours(request: Request, error: Exception) -> Response:
     assert isinstance(error, RejoinderError)
-    return answer(error)
+    if error.http_status >= 500:
+        _log.error("api.request_failed", path=request.url.path, code=error.code, exc_info=error)
+    return answer(error, request.scope)
 
 
-async def _of_validation(_: Request, error: Exception) -> JSONResponse:
+async def _of_validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     field = str(first["loc"][-1])
     rule = str(first["msg"]).replace("Input should be", "it should be")
-    return answer(RequestInvalid(f"{field} = {first.get('input')!r:.100} is refused: {rule}", field=field))
+    return answer(
+        RequestInvalid(f"{field} = {first.get('input')!r:.100} is refused: {rule}", field=field),
+        request.scope,
+    )
 
 
-async def _of_routing(request: Request, error: Exception) -> JSONResponse:
+async def _of_routing(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "GET")
         response = answer(
-            MethodNotAllowed(f"{request.method} is not possible at {request.url.path}; possible: {allowed}")
+            MethodNotAllowed(f"{request.method} is not possible at {request.url.path}; possible: {allowed}"),
+            request.scope,
         )
         response.headers["Allow"] = allowed
         return response
     if error.status_code == 404:
-        return answer(NotFound(f"There is nothing at {request.url.path}"))
-    return answer(RequestInvalid(str(error.detail)))
+        return answer(NotFound(f"There is nothing at {request.url.path}"), request.scope)
+    return answer(RequestInvalid(str(error.detail)), request.scope)

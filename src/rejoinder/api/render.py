@@ -13,6 +13,8 @@ from rejoinder.message.address import parse_address_list
 from rejoinder.message.headers import Headers
 from rejoinder.message.parse import Attachment, ParsedMessage
 from rejoinder.message.thread import msg_ids
+from rejoinder.replies.answer import AnswerSent
+from rejoinder.replies.sent_mail import SentMail
 from rejoinder.store.records import Delivery, Email, Event, Run, Sent
 
 
@@ -54,6 +56,38 @@ def detail(email: Email, message: ParsedMessage) -> wire.MailDetail:
         ),
         metadata=_metadata(message),
         security=_security(email.verdict),
+    )
+
+
+def reply(answer: AnswerSent) -> wire.Reply:
+    """What a reply's caller gets."""
+    return wire.Reply(
+        id=answer.id,
+        message_id=answer.message_id,
+        aws_message_id=answer.aws_message_id,
+        replied_to_email_id=answer.replied_to_email_id,
+        replied_to_thread_id=answer.replied_to_thread_id,
+        is_thread_reply=answer.is_thread_reply,
+    )
+
+
+def sent_detail(mail: SentMail) -> wire.SentDetail:
+    """A sent mail with its content."""
+    return wire.SentDetail(
+        id=mail.sent.id,
+        thread_id=mail.sent.thread_id,
+        message_id=mail.sent.message_id,
+        from_=mail.from_,
+        to=list(mail.to),
+        cc=list(mail.cc),
+        bcc=list(mail.bcc),
+        reply_to=list(mail.reply_to),
+        subject=mail.sent.subject,
+        text=mail.text,
+        html=mail.html,
+        tags=[wire.Tag(name=name, value=value) for name, value in mail.tags],
+        created_at=instant(mail.sent.created_at),
+        last_event=mail.last_event,
     )
 
 

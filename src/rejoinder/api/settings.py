@@ -50,6 +50,11 @@ class HttpSettings(Settings):
         default=(),
         description="Addresses or ranges of proxies whose X-Forwarded-For and X-Forwarded-Proto count.",
     )
+    rate: int = Field(
+        default=0,
+        ge=0,
+        description="Requests that a key may make in a second; more are answered with 429. 0 sets no limit.",
+    )
 
     @property
     def host(self) -> str:

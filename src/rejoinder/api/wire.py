@@ -2,14 +2,14 @@
 """What goes over the wire: names in camelCase, which exist only here, and instants as ISO 8601.
 
 Every answer may gain fields; none loses one or changes its type. ``null`` means "not known or not
-there". HTML is not served: it would have to be made safe first. The surprise: texts come from strangers,
-so what UTF-8 cannot hold is replaced here, lest an answer fail.
+there". The HTML of received mail is not served: it would have to be made safe first. The surprise: texts
+come from strangers, so what UTF-8 cannot hold is replaced here, lest an answer fail.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
@@ -51,6 +51,20 @@ class Refusal(Wire):
     """The parameter that is wrong; absent if it is none."""
     details: Text | None = None
     """The next step; absent where the text says it."""
+
+
+class Problem(Wire):
+    """A refusal for those who accept ``application/problem+json`` (RFC 9457)."""
+
+    type: str
+    """Where the manual tells what the code means."""
+    title: str
+    """The same for every refusal with this code."""
+    status: int
+    detail: Text
+    code: str
+    field: str | None = None
+    details: Text | None = None
 
 
 class Pagination(Wire):
@@ -228,3 +242,51 @@ class Trace(Wire):
     events: list[TraceEvent]
     runs: list[TraceRun]
     sent: list[TraceSent]
+
+
+class Reply(Wire):
+    """What was sent in answer to a mail."""
+
+    id: str
+    """Of the sent mail."""
+    message_id: Text
+    """As it is on the wire, without angle brackets."""
+    aws_message_id: str | None = None
+    """Only where Amazon SES took it."""
+    replied_to_email_id: str
+    """The mail that was answered, received or sent; the newest of the thread where a thread was."""
+    replied_to_thread_id: str
+    is_thread_reply: bool
+    """Whether a thread was answered, not a mail."""
+
+
+class Tag(Wire):
+    """A name with a value, kept with a sent mail."""
+
+    name: Text
+    value: Text
+
+
+class SentDetail(BaseModel):
+    """A sent mail; its names have underscores, as the clients that read it expect."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+    object: Literal["email"] = "email"
+    id: str
+    thread_id: str
+    message_id: Text
+    """With angle brackets."""
+    from_: Annotated[Text, Field(alias="from")]
+    to: list[Text]
+    cc: list[Text]
+    bcc: list[Text]
+    reply_to: list[Text]
+    subject: Text
+    text: Text | None
+    html: Text | None
+    """As it was sent."""
+    tags: list[Tag]
+    created_at: str
+    last_event: str
+    """created, pending, delivered (each recipient's next hop took it) or failed (at least one did not)."""

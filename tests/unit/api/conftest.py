@@ -28,6 +28,8 @@ from rejoinder.mailauth.verdict import (
     SpfVerdict,
     Verdict,
 )
+from rejoinder.replies.answer import Answering
+from rejoinder.replies.settings import QuotaSettings, RepliesSettings
 from rejoinder.store import emails, events, keys, raws, runs, sent
 from rejoinder.store.raw import RawStore
 from rejoinder.store.raw.files import RawFiles
@@ -61,6 +63,8 @@ MAIL = (
     b'--b\r\nContent-Type: image/png\r\nContent-Disposition: attachment; filename="a.png"\r\n\r\nPNG\r\n'
     b"--b--\r\n"
 )
+REPLY = {"from": "Support <support@desk.example>", "text": "Have you tried turning it off?"}
+"""The least that a reply says."""
 VERDICT = Verdict(
     SpfVerdict(SpfResult.SOFTFAIL, "customer.example"),
     (DkimVerdict(DkimResult.FAIL, "list.example"), DkimVerdict(DkimResult.PASS, "customer.example")),
@@ -91,6 +95,14 @@ class Api:
     async def get(self, path: str, key: str | None = None, **headers: str) -> httpx2.Response:
         async with self.client(key) as client:
             return await client.get(path, headers=headers)
+
+    async def reply(
+        self, asked: str, body: object = None, key: str | None = None, **headers: str
+    ) -> httpx2.Response:
+        """Answer a mail; the body is JSON as it stands if it is bytes or text."""
+        content = body if isinstance(body, str | bytes) else json.dumps(REPLY if body is None else body)
+        async with self.client(key) as client:
+            return await client.post(f"/api/v2/emails/{asked}/reply", content=content, headers=headers)
 
     async def add_key(self, scopes: str = "", account: str = "default", revoked_at: int | None = None) -> str:
         secret = new_key(lambda size: self.ids.unique(self.clock.now()).encode()[:size].ljust(size, b"k"))
@@ -176,16 +188,35 @@ class Api:
 
 
 @pytest.fixture
-async def api(tmp_path: Path) -> AsyncIterator[Api]:
+def rate() -> int:
+    """Requests that a key may make in a second."""
+    return 0
+
+
+@pytest.fixture
+async def api(tmp_path: Path, rate: int) -> AsyncIterator[Api]:
     clock, entropy = ManualClock(), count(1)
     ids = Ids(lambda size: next(entropy).to_bytes(size, "big"))
     settings = StoreSettings(data_dir=tmp_path)
     store = await SqliteStore.open(settings, clock)
     raw = RawStore(settings, ids, clock, RawFiles(tmp_path / "raw"))
     built = Api(store, raw, clock, FastAPI(), "", ids)
+    answering = Answering(
+        store=store,
+        raw_store=raw,
+        account_of={"desk.example": "default"}.get,
+        clock=clock,
+        ids=ids,
+        settings=RepliesSettings(),
+        quota=QuotaSettings(),
+        max_size=50 << 20,
+    )
     built.app = create_app(
         store,
         raw,
+        answering,
+        clock=clock,
+        rate=rate,
         is_held=lambda account, email_id: (account, email_id) in built.held,
         is_ready=lambda: built.is_ready,
         new_request_id=lambda: "made-here",
