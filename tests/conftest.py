@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every test has: asyncio under anyio's plugin, the corpora if they are there, and no network."""
+"""What tests have: asyncio under anyio's plugin, the corpora if there, keys, and no network."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+
+from rejoinder.mailauth.dkim.key import make_key
+from rejoinder.mailauth.dkim.sign import Signer
 
 _LOCAL_NAMES: Final = frozenset({"", "localhost", "localhost.localdomain", "ip6-localhost"})
 
@@ -29,6 +32,20 @@ def corpora() -> Path:
     path = Path(folder)
     if not path.is_dir():
         pytest.skip(f"REJOINDER_CORPORA names {folder}, which is no folder")
+    return path
+
+
+@pytest.fixture(scope="session")
+def customer_key() -> Signer:
+    """The key of customer.example."""
+    return Signer("customer.example", "s1", make_key())
+
+
+@pytest.fixture(scope="session")
+def desk_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The key file of desk.example; making one takes longer than most tests."""
+    path = tmp_path_factory.mktemp("keys") / "desk.pem"
+    path.write_bytes(make_key())
     return path
 
 

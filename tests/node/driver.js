@@ -26,18 +26,18 @@ async function open({ message }) {
   });
   return {
     subject: mail.subject,
-    messageId: mail.messageId,
-    inReplyTo: mail.inReplyTo,
+    message_id: mail.messageId,
+    in_reply_to: mail.inReplyTo ?? null,
     references: [mail.references ?? []].flat(),
-    from: mailboxes(mail.from),
+    author: mailboxes(mail.from),
     to: mailboxes(mail.to),
     cc: mailboxes(mail.cc),
-    text: mail.text,
+    text: mail.text ?? null,
     html: mail.html || null,
-    attachments: mail.attachments.map((each) => ({
+    files: mail.attachments.map((each) => ({
       filename: each.filename ?? null,
-      contentType: each.contentType,
-      contentId: each.cid ?? null,
+      content_type: each.contentType,
+      content_id: each.contentId ?? null,
       disposition: each.contentDisposition,
       content: each.content.toString('base64'),
     })),
