@@ -12,7 +12,7 @@ import pytest
 from rejoinder.clock.manual import ManualClock
 from rejoinder.errors import StoreError, StoreFull
 from rejoinder.ids import Ids
-from rejoinder.store.raw import RawStore
+from rejoinder.store.raw import RawStore, in_memory
 from rejoinder.store.raw.files import RawFiles
 from rejoinder.store.settings import StoreSettings
 from tests.store.samples import NOW
@@ -72,6 +72,19 @@ async def test_nothing_can_be_changed_through_a_descriptor(raw_store: RawStore, 
             os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
+
+
+def test_bytes_in_memory_leave_no_descriptor_when_they_do_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int, _: object) -> int:
+        written.append(descriptor)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    written: list[int] = []
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match="No space"):
+        in_memory(SMALL)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(written[0])
 
 
 async def test_a_file_is_synced_before_its_folder_and_both_before_keep_returns(

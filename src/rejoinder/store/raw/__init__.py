@@ -11,12 +11,15 @@ import asyncio
 import fcntl
 import hashlib
 import os
+from typing import Final
 
 from rejoinder.clock import Clock
 from rejoinder.ids import Ids
 from rejoinder.store.raw.files import RawFiles
 from rejoinder.store.records import Raw
 from rejoinder.store.settings import StoreSettings
+
+_ALL_SEALS: Final = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
 class RawStore:
@@ -58,7 +61,7 @@ class RawStore:
             StoreError: the file is gone or cannot be read.
         """
         if raw.content is not None:
-            return _in_memory(raw.content)
+            return in_memory(raw.content)
         assert raw.location is not None
         return await asyncio.to_thread(self._files.descriptor, raw.location)
 
@@ -67,15 +70,20 @@ class RawStore:
         return Raw(raw_id, digest, len(raw), None, self._files.write(raw_id, raw), at)
 
 
-def _in_memory(content: bytes) -> int:
+def in_memory(content: bytes) -> int:
+    """A file descriptor of the bytes, at offset 0, sealed: nobody can change them. Whoever asked closes it.
+
+    Raises:
+        OSError: no descriptor or no memory is left.
+    """
     descriptor = os.memfd_create("raw", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    left = memoryview(content)
-    while left:
-        left = left[os.write(descriptor, left) :]
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    fcntl.fcntl(
-        descriptor,
-        fcntl.F_ADD_SEALS,
-        fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE,
-    )
+    try:
+        left = memoryview(content)
+        while left:
+            left = left[os.write(descriptor, left) :]
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _ALL_SEALS)
+    except OSError:
+        os.close(descriptor)
+        raise
     return descriptor
