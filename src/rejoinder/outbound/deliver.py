@@ -18,8 +18,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
+import structlog
+
 from rejoinder.clock import Clock
 from rejoinder.dns import Resolver
+from rejoinder.errors import StoreError
 from rejoinder.ids import Ids
 from rejoinder.outbound.connection import HopResult, NextHop
 from rejoinder.outbound.mx import Unreachable, addresses, next_hops
@@ -35,6 +38,8 @@ from rejoinder.store.evidence import Json, evidence
 from rejoinder.store.raw import RawStore
 from rejoinder.store.records import Delivery, DeliveryStatus, Event, EventKind, Job, Raw, Sent
 from rejoinder.store.unit import Store, Unit
+
+_log = structlog.get_logger("outbound")
 
 _UNSETTLED = (DeliveryStatus.QUEUED, DeliveryStatus.DEFERRED)
 _EVENT_OF = {
@@ -94,7 +99,12 @@ class DeliverHandler:
         author = read_mailbox(message.author)
         content = await self._signing.signed(author.host, await self._raws.load(raw), self._clock.now())
         attempt = await self._attempt(message, deliveries, domain, content)
-        await self._record(job, message, attempt)
+        try:
+            await self._record(job, message, attempt)
+        except StoreError as error:
+            # The next hop may have the mail, and no row says so. Left to its lease, the job comes back as
+            # interrupted, and the attempt that repeats this one is marked; given back it would not be.
+            _log.error("outbound.attempt_not_recorded", job_id=job.id, sent_id=message.id, error=error.text)
 
     async def _attempt(
         self, message: Sent, deliveries: Sequence[Delivery], domain: str, content: bytes

@@ -10,7 +10,7 @@ import pytest
 
 from rejoinder.dns import Rcode
 from rejoinder.dns.zone import Zone
-from rejoinder.errors import LeaseLost
+from rejoinder.errors import LeaseLost, StoreError
 from rejoinder.mailauth.dkim.key import make_key, public_record
 from rejoinder.mailauth.dkim.sign import Signer
 from rejoinder.mailauth.verdict import DkimResult
@@ -232,6 +232,29 @@ async def test_an_attempt_that_died_with_its_process_is_marked_when_it_is_repeat
         assert (delivery.status, delivery.uncertain) == (DELIVERED, True)
         (attempt,) = await post.attempts(sent_id)
         assert attempt["repeats_uncertain"] is True
+
+
+async def test_an_attempt_that_could_not_be_recorded_is_marked_when_it_is_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = Host()
+    async with open_post(tmp_path, host) as post:
+        sent_id = await post.submit()
+        (job,) = await post.claim()
+
+        async def fail(make: object) -> None:
+            raise StoreError("the disk is full")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(post.store, "transaction", fail)
+            await post.handler.handle(job)
+        assert not (await post.delivery(sent_id)).uncertain
+        await post.clock.advance(31)
+        assert await post.attempt() == 1
+        assert len(host.received) == 2
+        delivery = await post.delivery(sent_id)
+        assert (delivery.status, delivery.uncertain) == (DELIVERED, True)
+        assert [each.get("repeats_uncertain") for each in await post.attempts(sent_id)] == [True]
 
 
 async def test_what_is_settled_is_not_sent_again(tmp_path: Path) -> None:
