@@ -26,6 +26,7 @@ class Gate:
         self.path = path
         self._arrived: asyncio.Queue[tuple[str, asyncio.StreamWriter]] = asyncio.Queue()
         self._server: asyncio.Server | None = None
+        self._writers: list[asyncio.StreamWriter] = []
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_unix_server(self._arrival, self.path)
@@ -34,12 +35,20 @@ class Gate:
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
         self._server.close()
+        for writer in self._writers:
+            writer.close()
 
     async def arrival(self, place: str) -> asyncio.StreamWriter:
         """Return when a worker has come to this place; it waits there."""
         came, writer = await self._arrived.get()
         assert came == place
         return writer
+
+    async def let_all_go(self) -> None:
+        """Let whoever comes go on at once, until cancelled."""
+        while True:
+            _, writer = await self._arrived.get()
+            self.let_go(writer)
 
     @staticmethod
     def let_go(waiting: asyncio.StreamWriter) -> None:
@@ -48,4 +57,5 @@ class Gate:
         waiting.close()
 
     async def _arrival(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
         self._arrived.put_nowait(((await reader.readline()).decode().strip(), writer))

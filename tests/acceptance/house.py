@@ -150,7 +150,7 @@ async def houses(folder: Path, customer_key: Signer, desk_key: Path) -> AsyncIte
             stack.push_async_callback(_stop, server, clock)
             key = ApiKey("key_of_the_house", "default", digest(KEY), "", clock.now(), None, None)
             await server.store.transaction(lambda: keys.insert(key))
-            pool = Pool(PoolSettings(), clock)
+            pool = Pool(PoolSettings(max_per_host=50), clock)
             stack.push_async_callback(pool.close)
             alice = Person(
                 Address("Alice", Mailbox("alice", "customer.example")), customer_key, clock, Ids(os.urandom)

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+import traceback
 from types import FrameType
 
 from rejoinder.worker.context import Env
@@ -29,7 +30,14 @@ def main(frames: socket.socket, raw: socket.socket) -> None:
     except LoadError as error:
         frames.sendall(encode(LoadFailed(trimmed(str(error)))))
         return
-    asyncio.run(_serve(frames, Child(handler, Env(**order.variables), RawSocket(raw))))
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(_serve(frames, Child(handler, Env(**order.variables), RawSocket(raw))))
+    except BaseException:  # noqa: BLE001  # `sys.exit()` in a callback too.
+        traceback.print_exc()
+    finally:
+        # One run has stopped the loop: were it closed in order, the others would end as cancelled.
+        os._exit(1)
 
 
 def _first(frames: socket.socket) -> Load:
