@@ -2,7 +2,7 @@
 """The children of one worker: who has room, who waits for it, and who replaces the dead.
 
 A child is replaced by one that runs the source which was loaded last and well, so that a file broken
-meanwhile breaks nothing. Replacing backs off while children die without having ended a single run.
+meanwhile breaks nothing. Replacing backs off while children die without one having ended a single run.
 """
 
 from __future__ import annotations
@@ -108,6 +108,8 @@ class Pool:
                 return Ended(Ending.EXCEPTION, error=error.text)
             finally:
                 child.retire()
+                if child.served:
+                    self._failures = 0  # The file is sound; what killed the others was a mail.
 
     def _roomiest(self) -> Child | None:
         best = max(self._children, key=lambda child: child.room, default=None)
