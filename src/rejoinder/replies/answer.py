@@ -27,10 +27,11 @@ from rejoinder.errors import (
     SendNotStored,
     StoreError,
 )
-from rejoinder.ids import Ids, is_id
+from rejoinder.ids import Ids
 from rejoinder.message.address import Mailbox
 from rejoinder.queue.turns import Turns
 from rejoinder.replies.answer_compose import build, check
+from rejoinder.replies.answered import Answered, find
 from rejoinder.replies.fingerprint import differing, fingerprint
 from rejoinder.replies.original import Original, parsed
 from rejoinder.replies.recipients import recipients
@@ -38,7 +39,7 @@ from rejoinder.replies.request import ReplyRequest
 from rejoinder.replies.rules import Case, Proposal, Usage, judge_api, judge_api_budget
 from rejoinder.replies.settings import QuotaSettings, RepliesSettings
 from rejoinder.replies.submit import Content, Origin, Submission, prepare, submit
-from rejoinder.store import emails, idempotency, quotas, raws, sent, threads
+from rejoinder.store import idempotency, quotas, raws, sent
 from rejoinder.store.raw import RawStore
 from rejoinder.store.records import Email, KeptAnswer, Raw, Sent
 from rejoinder.store.unit import Store, Unit
@@ -52,34 +53,6 @@ _AT_ONCE: Final = 64 * 1024
 """Octets up to which reading and building a message holds up nobody; above, a thread does it."""
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """The mail that is answered, and the id by which it was asked for: its own, or its thread's."""
-
-    asked: str
-    record: Email | Sent
-
-    @property
-    def id(self) -> str:
-        """The id of the mail."""
-        return self.record.id
-
-    @property
-    def account(self) -> str:
-        """Whose mail it is."""
-        return self.record.account
-
-    @property
-    def thread_id(self) -> str:
-        """The thread that the answer joins."""
-        return self.record.thread_id
-
-    @property
-    def is_thread_reply(self) -> bool:
-        """Whether a thread was asked for, and this is its latest mail."""
-        return is_id(self.asked, "thread")
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +135,7 @@ class Answering:
 
     async def find(self, account: str, asked: str) -> Answered | None:
         """The mail of an account that an id asks for: one received, one sent, or the latest of a thread."""
-        record = await self._store.read(lambda: _find(account, asked))
-        return None if record is None else Answered(asked, record)
+        return await self._store.read(lambda: find(account, asked))
 
     async def reply(
         self,
@@ -237,7 +209,7 @@ class Answering:
         message_id = f"<{self._ids.unique(now)}@{author.host}>"
         built = await _done(
             len(content) + _size(request),
-            lambda: build(request, to, original, at=_at(record), message_id=message_id, now=now),
+            lambda: build(request, to, original, at=answered.at, message_id=message_id, now=now),
         )
         raw = await self._keep(built.raw, now)
         return prepare(
@@ -313,29 +285,6 @@ class Answering:
                 )
 
 
-def _find(account: str, asked: str) -> Unit[Email | Sent | None]:
-    if is_id(asked, "email"):
-        return (yield from emails.get(account, asked))
-    if is_id(asked, "sent"):
-        return (yield from sent.get(account, asked))
-    if is_id(asked, "thread"):
-        return (yield from _latest(account, asked))
-    return None
-
-
-def _latest(account: str, thread_id: str) -> Unit[Email | Sent | None]:
-    """The latest mail received in a thread, without one the latest sent."""
-    members = [owner_id for owner_id, _ in (yield from threads.members(account, thread_id))][::-1]
-    for owner_id in members:
-        email = (yield from emails.get(account, owner_id)) if is_id(owner_id, "email") else None
-        if email is not None and email.mark is None:  # what came to the return-path is answered never
-            return email
-    for owner_id in members:
-        if is_id(owner_id, "sent"):
-            return (yield from sent.get(account, owner_id))
-    return None
-
-
 def _load(answered: Answered, asking: _Asking | None, horizon: int) -> Unit[KeptAnswer | _Loaded]:
     record = answered.record
     if asking is not None:
@@ -348,10 +297,6 @@ def _load(answered: Answered, asking: _Asking | None, horizon: int) -> Unit[Kept
         raise StoreError(f"the content {record.raw_id} of {record.id} is not in the store")
     ours = record.message_id is not None and (yield from sent.is_ours(record.account, record.message_id))
     return _Loaded(raw, ours)
-
-
-def _at(record: Email | Sent) -> int:
-    return record.received_at if isinstance(record, Email) else record.created_at
 
 
 def _kept(asking: _Asking, made: AnswerSent, row: Sent) -> KeptAnswer:

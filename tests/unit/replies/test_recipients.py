@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""To whom an answer through the API goes."""
+
+from __future__ import annotations
+
+import pytest
+
+from rejoinder.errors import RecipientMissing
+from rejoinder.message.address import Address, Mailbox, parse_address_list
+from rejoinder.message.headers import Headers, split
+from rejoinder.replies.recipients import Recipients, recipients
+from rejoinder.replies.request import ReplyRequest
+
+FROM = Address("Desk", Mailbox("support", "desk.example"))
+
+
+def headers(text: str) -> Headers:
+    return split(text.encode())[0]
+
+
+def addresses(text: str) -> tuple[Address, ...]:
+    return tuple(parse_address_list(text))
+
+
+def found(text: str, request: ReplyRequest | None = None, *, sent: bool = False) -> Recipients:
+    return recipients(
+        request or ReplyRequest(FROM),
+        headers(text),
+        sent=sent,
+        is_own=lambda mailbox: mailbox.host == "desk.example",
+    )
+
+
+def shown(some: tuple[Address, ...]) -> list[str]:
+    return [str(each) for each in some]
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ("From: Ann <ann@a.example>\n", ["Ann <ann@a.example>"]),
+        # RFC 5322 §3.6.2: Reply-To is there to be preferred.
+        ("From: ann@a.example\nReply-To: Help <help@b.example>\n", ["Help <help@b.example>"]),
+        ("From: ann@a.example\nReply-To: x@b.example, y@b.example\n", ["x@b.example", "y@b.example"]),
+        ("From: ann@a.example\nReply-To: nobody at all\n", ["ann@a.example"]),
+        ("From: ann@a.example\nReply-To:\n", ["ann@a.example"]),
+        # Nothing can be sent there, so it is as if it were not there.
+        ("From: ann@a.example\nReply-To: help@b..example\n", ["ann@a.example"]),
+        ("From: ann@a.example, ben@a.example\n", ["ann@a.example", "ben@a.example"]),
+        ("From: ann@a.example, Ann <ANN@A.example>\n", ["ann@a.example"]),
+        ("From: =?utf-8?q?Gr=C3=BC=0D=0ABcc=3A_x?= <ann@a.example>\n", ["Grü Bcc: x <ann@a.example>"]),
+        ("From: ann@münchen.example\n", ["ann@xn--mnchen-3ya.example"]),
+    ],
+)
+def test_an_answer_to_received_mail_goes_to_reply_to_else_to_from(fields: str, expected: list[str]) -> None:
+    to = found(fields)
+    assert shown(to.to) == [each.replace("Grü Bcc: x", '"Grü Bcc: x"') for each in expected]
+    assert to.cc == to.bcc == ()
+
+
+def test_an_answer_to_sent_mail_goes_to_whom_it_was_sent() -> None:
+    to = found("From: support@desk.example\nReply-To: support@desk.example\nTo: ann@a.example\n", sent=True)
+    assert shown(to.to) == ["ann@a.example"]
+
+
+@pytest.mark.parametrize(
+    "fields", ["", "From: \n", "From: nobody\n", "From: undisclosed:;\n", "To: a@a.example\n"]
+)
+@pytest.mark.parametrize("reply_all", [False, True])
+def test_nobody_to_answer_is_refused_by_the_seeds_sentence(fields: str, reply_all: bool) -> None:
+    with pytest.raises(RecipientMissing) as refused:
+        found(fields, ReplyRequest(FROM, reply_all=reply_all))
+    assert refused.value.text == "Cannot determine recipient email address"
+    assert refused.value.field == "to"
+
+
+def test_whom_the_request_names_wins_over_the_mail() -> None:
+    request = ReplyRequest(FROM, to=addresses("ben@b.example"), bcc=addresses("eve@e.example"))
+    to = found("From: ann@a.example\nCc: carl@c.example\n", request)
+    assert shown(to.to) == ["ben@b.example"]
+    assert to.cc == ()
+    assert shown(to.bcc) == ["eve@e.example"]
+
+
+def test_an_empty_list_of_recipients_is_none() -> None:
+    assert shown(found("From: ann@a.example\n", ReplyRequest(FROM, to=())).to) == ["ann@a.example"]
+
+
+MANY = (
+    "From: Ann <ann@a.example>\n"
+    "To: support@desk.example, Ben <ben@b.example>, ann@a.example\n"
+    "Cc: carl@c.example, BEN@b.example, sales@desk.example, broken@, carl@C.example\n"
+)
+
+
+def test_a_reply_to_all_copies_everybody_else_once_and_none_of_ours() -> None:
+    to = found(MANY, ReplyRequest(FROM, reply_all=True))
+    assert shown(to.to) == ["Ann <ann@a.example>"]
+    assert shown(to.cc) == ["Ben <ben@b.example>", "carl@c.example"]
+
+
+def test_a_reply_to_all_of_sent_mail_copies_whom_it_was_copied_to() -> None:
+    sent = "From: support@desk.example\nTo: ann@a.example\nCc: ben@b.example, ann@a.example\n"
+    to = found(sent, ReplyRequest(FROM, reply_all=True), sent=True)
+    assert (shown(to.to), shown(to.cc)) == (["ann@a.example"], ["ben@b.example"])
+
+
+def test_copies_that_are_named_win_over_a_reply_to_all() -> None:
+    to = found(MANY, ReplyRequest(FROM, reply_all=True, cc=addresses("dora@d.example")))
+    assert shown(to.cc) == ["dora@d.example"]
+    assert found(MANY, ReplyRequest(FROM, reply_all=True, cc=())).cc == ()
+
+
+def test_who_is_named_to_is_not_copied_by_a_reply_to_all() -> None:
+    to = found(MANY, ReplyRequest(FROM, reply_all=True, to=addresses("carl@c.example")))
+    assert shown(to.to) == ["carl@c.example"]
+    assert shown(to.cc) == ["Ben <ben@b.example>", "ann@a.example"]
+
+
+def test_each_mailbox_is_one_forward_path_with_its_domain_as_a_labels() -> None:
+    request = ReplyRequest(
+        FROM,
+        to=addresses("ann@A.example, ann@bücher.example"),
+        cc=addresses("ann@a.example"),
+        bcc=addresses("eve@e.example, eve@E.EXAMPLE, Ann@a.example"),
+    )
+    assert [str(path) for path in found("", request).forward_paths] == [
+        "ann@a.example",
+        "ann@xn--bcher-kva.example",
+        "eve@e.example",
+        "Ann@a.example",  # RFC 5321 §2.4: who wrote both may mean both
+    ]
