@@ -3,18 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
-from rejoinder.mailauth.dkim.key import public_record
 from rejoinder.mailauth.dkim.sign import Signer
-from tests.acceptance.house import houses
-from tests.contract.desk import Desk
+from tests.contract.desk import Desk, OpenDesk, desks
 from tests.contract.node import Node, NodeMissing
-
-OpenDesk = Callable[..., Awaitable[Desk]]
 
 
 @pytest.fixture(scope="session")
@@ -28,24 +24,22 @@ def node() -> Iterator[Node]:
     node.close()
 
 
-@pytest.fixture(scope="session")
-def desk_record(desk_key: Path) -> str:
-    """The DNS record by which others verify what desk.example signs."""
-    return public_record(Signer("desk.example", "rejoinder", desk_key.read_bytes()).key)
-
-
 @pytest.fixture
 async def open_desk(
-    tmp_path: Path, customer_key: Signer, desk_key: Path, desk_record: str, node: Node
+    tmp_path: Path, customer_key: Signer, desk_key: Path, node: Node
 ) -> AsyncIterator[OpenDesk]:
     """Opens a desk whose server has these sections in its configuration."""
-    async with houses(tmp_path, customer_key, desk_key) as open_house:
-
-        async def open_(**sections: object) -> Desk:
-            kept = {"worker": [], "route": [{"match": "support@desk.example", "store": True}]}
-            return Desk(await open_house(**(kept | sections)), node, desk_record)
-
+    async with desks(tmp_path, customer_key, desk_key, node) as open_:
         yield open_
+
+
+@pytest.fixture(scope="module")
+async def common_desk(
+    tmp_path_factory: pytest.TempPathFactory, customer_key: Signer, desk_key: Path, node: Node
+) -> AsyncIterator[Desk]:
+    """One desk for a whole file, whose ``anyio_backend`` must live as long; each test takes what arrives."""
+    async with desks(tmp_path_factory.mktemp("desk"), customer_key, desk_key, node) as open_:
+        yield await open_()
 
 
 @pytest.fixture

@@ -4,18 +4,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Final
 
 import dkim as dkimpy
 import httpx2
 
 from rejoinder.ingress.session import Delivery
+from rejoinder.mailauth.dkim.key import public_record
+from rejoinder.mailauth.dkim.sign import Signer
 from rejoinder.message.headers import Headers, split
+from rejoinder.outbound.keys import load_signers
+from rejoinder.routing.settings import DomainEntry
 from rejoinder.store.records import Email
-from tests.acceptance.house import KEY, SUPPORT, House
+from tests.acceptance.house import KEY, SUPPORT, House, houses
 from tests.contract.node import Node
 
 PATIENCE: Final = 20
@@ -128,3 +134,19 @@ class Desk:
     async def sent_count(self, email: Email) -> int:
         """How many messages of ours answer a mail, delivered or not."""
         return len(await self.house.sent(email))
+
+
+OpenDesk = Callable[..., Awaitable[Desk]]
+
+
+@asynccontextmanager
+async def desks(folder: Path, customer_key: Signer, desk_key: Path, node: Node) -> AsyncIterator[OpenDesk]:
+    """Opens desks whose servers have these sections in their configuration, and closes them at the end."""
+    sections = {"worker": [], "route": [{"match": str(SUPPORT), "store": True}]}
+    [signer] = load_signers([DomainEntry(name="desk.example", dkim_key=desk_key)], folder).values()
+    async with houses(folder, customer_key, desk_key) as open_house:
+
+        async def open_(**others: object) -> Desk:
+            return Desk(await open_house(**(sections | others)), node, public_record(signer.key))
+
+        yield open_

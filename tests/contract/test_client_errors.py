@@ -8,22 +8,41 @@ posted past it.
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import pytest
+from structlog.testing import capture_logs
 
+from rejoinder.errors import StoreError
 from tests.acceptance.house import KEY
-from tests.contract.conftest import OpenDesk
-from tests.contract.desk import Desk
+from tests.contract.desk import Desk, OpenDesk
 
 pytestmark = pytest.mark.anyio
 
 FROM: Final = "support@desk.example"
 FIELDS: Final[dict[str, object]] = {"from": FROM, "text": "We have it."}
 UNKNOWN: Final = f"email_{'0' * 26}"
-FROM_NOBODY: Final = (
-    b"From: alice..a@customer.example\r\nTo: support@desk.example\r\nMessage-ID: <n@a.example>\r\n\r\nHi\r\n"
+FROM_NOBODY: Final = b"\r\n".join(
+    [
+        # RFC 5321 §4.5.3.1.1 allows 64 characters before the @.
+        b"From: " + b"a" * 65 + b"@customer.example",
+        b"To: support@desk.example",
+        b"Message-ID: <nobody@customer.example>",
+        b"",
+        b"Hello.",
+    ]
 )
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def desk(common_desk: Desk) -> Desk:
+    return common_desk
 
 
 async def error(desk: Desk, email_id: str, fields: dict[str, object], key: str = KEY) -> object:
@@ -91,12 +110,19 @@ async def test_invalid_email_format(desk: Desk, field: str, value: object) -> No
     assert await desk.sent_count(email) == 0
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"text"', b'{"from": }', b"\xff\xfe", b"null"])
+@pytest.mark.parametrize("body", [b"{", b"[]", b'"text"', b'{"from": }', b"\xff\xfe", b"null"])
 async def test_invalid_json_in_request_body(desk: Desk, body: bytes) -> None:
     email = await desk.letter()
     response = await desk.post(f"/emails/{email.id}/reply", body)
     assert response.status_code == 400
     assert response.json()["error"] == "Invalid JSON in request body"
+
+
+async def test_an_empty_body_lacks_fields_and_is_no_broken_json(desk: Desk) -> None:
+    email = await desk.letter()
+    response = await desk.post(f"/emails/{email.id}/reply", b"")
+    assert response.status_code == 400
+    assert response.json()["error"] == "From address is required"
 
 
 async def test_commas_at_the_end_are_no_error(desk: Desk) -> None:
@@ -134,6 +160,41 @@ async def test_email_sending_limit_reached(open_desk: OpenDesk) -> None:
     sentence = "Email sending limit reached. Please upgrade your plan to send more emails."
     assert await error(desk, email.id, FIELDS) == sentence
     assert await desk.sent_count(email) == 1
+
+
+async def test_failed_to_send_reply(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    email = await desk.letter()
+    options = {"idempotencyKey": "once"}
+    with monkeypatch.context() as broken, capture_logs():
+        broken.setattr(desk.house.server.store, "transaction", fails_with(StoreError("the disk is gone")))
+        answer = await desk.call("reply", email.id, FIELDS, options)
+        assert answer.error == "Failed to send reply. Please try again later."
+        response = await desk.post(f"/emails/{email.id}/reply", json.dumps(FIELDS).encode())
+        assert (response.status_code, response.headers["x-should-retry"]) == (500, "true")
+    # Nothing is kept under the key of what failed.
+    assert (await desk.call("reply", email.id, FIELDS, options)).error is None
+    await desk.arrived()
+    assert await desk.sent_count(email) == 1
+
+
+async def test_internal_server_error(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    email = await desk.letter()
+    with monkeypatch.context() as broken, capture_logs() as logged:
+        broken.setattr(desk.house.server.store, "read", fails_with(ZeroDivisionError()))
+        assert await error(desk, email.id, FIELDS) == "Internal server error"
+    assert [each["path"] for each in logged if each["event"] == "api.request_failed"] == [
+        f"/api/v2/emails/{email.id}/reply"
+    ]
+    assert await desk.sent_count(email) == 0
+
+
+def fails_with(failure: Exception) -> Callable[[object], Awaitable[None]]:
+    """What a store does with every unit of work when it is broken."""
+
+    async def fail(_: object) -> None:
+        raise failure
+
+    return fail
 
 
 async def test_the_first_wrong_thing_in_their_order_is_what_an_error_tells(desk: Desk) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 import pytest
 
 from rejoinder.message.parse import parse
+from tests.acceptance.house import SUPPORT as SUPPORT_MAILBOX
 from tests.contract.desk import Answer, Arrived, Desk
 
 pytestmark = pytest.mark.anyio
@@ -201,6 +202,19 @@ async def test_what_was_sent_is_answered_by_its_id_and_goes_on_to_its_recipients
     assert "> We are on our way." in text
 
 
+async def test_a_thread_is_answered_by_its_id_as_its_latest_received_mail(desk: Desk) -> None:
+    letter = await desk.letter()
+    first = await reply(desk, letter.id)
+    question = desk.house.alice.write(SUPPORT_MAILBOX, "", "When?", answering=(await desk.arrived()).headers)
+    latest = await desk.received(question)
+    answer = await reply(desk, first.text("repliedToThreadId"))
+    arrived = await desk.arrived()
+    assert arrived.headers.get("In-Reply-To") == latest.message_id
+    assert answer["repliedToEmailId"] == latest.id
+    assert answer["repliedToThreadId"] == letter.thread_id
+    assert (first["isThreadReply"], answer["isThreadReply"]) == (False, True)
+
+
 async def test_a_quick_reply_is_a_reply(desk: Desk) -> None:
     email = await desk.letter()
     options = {"idempotencyKey": "quick"}
@@ -252,6 +266,14 @@ async def test_the_same_key_at_the_same_time_sends_once(desk: Desk) -> None:
     answers = await asyncio.gather(*(desk.call("reply", email.id, fields, options) for _ in range(20)))
     assert answers == [answers[0]] * 20
     assert is_on_the_wire(answers[0], await desk.arrived())
+    assert await desk.sent_count(email) == 1
+
+
+async def test_the_same_key_with_another_text_has_the_first_answer(desk: Desk) -> None:
+    email = await desk.letter()
+    options = {"idempotencyKey": "text"}
+    answers = [await desk.call("reply", email.id, {"from": SUPPORT, "text": text}, options) for text in "ab"]
+    assert answers[0] == answers[1]
     assert await desk.sent_count(email) == 1
 
 
@@ -309,7 +331,7 @@ async def test_what_was_sent_can_be_read(desk: Desk) -> None:
         "from": "Support <support@desk.example>",
         "to": ["Alice <alice@customer.example>"],
         "subject": "Re: The printer is on fire",
-        "html": "<p>We are on our way.</p>",
+        "html": "<p>We are on our way.</p>\n",
         "text": "We are on our way.\n",
         "cc": [],
         "bcc": [],
