@@ -36,6 +36,7 @@ from rejoinder.outbound.keys import load_signers
 from rejoinder.outbound.pool import Pool, PoolSettings
 from rejoinder.outbound.sign import Signing
 from rejoinder.queue.worker import QueueWorker
+from rejoinder.replies.answer import Answering
 from rejoinder.replies.submit import DELIVER
 from rejoinder.routing.table import Table
 from rejoinder.runtime.conclusion import RUN, Concluder
@@ -121,9 +122,10 @@ class Server:
         run = RunHandler(store, raw_store, runner, concluder, finisher)
         self._queue = QueueWorker(store, clock, config.queue, owner, {RUN: run, DELIVER: deliver})
         self._going_on = GoingOn(finisher, self._queue)
+        table = Table(config.domain, config.route)
         self._acceptor = Acceptor(
             store=store,
-            table=Table(config.domain, config.route),
+            table=table,
             resolver=resolver,
             clock=clock,
             ids=ids,
@@ -144,9 +146,22 @@ class Server:
             hostname=hostname,
         )
         self._smtp = SmtpServer(config.ingress, self._acceptor, clock, hostname)
+        answering = Answering(
+            store=store,
+            raw_store=raw_store,
+            account_of=table.account_of,
+            clock=clock,
+            ids=ids,
+            settings=config.replies,
+            quota=config.quota,
+            max_size=config.outbound.max_size,
+        )
         api = create_app(
             store,
             raw_store,
+            answering,
+            clock=clock,
+            rate=config.http.rate,
             is_held=self._acceptor.is_held,
             is_ready=lambda: not self._smtp.is_draining,
             new_request_id=lambda: f"req_{ids.unique(clock.now())}",
