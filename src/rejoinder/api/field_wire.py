@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reading one field of a JSON body: the value as the house wants it, or a refusal that names the field.
 
-Every reader takes the field's name, as the caller wrote it, and its value. The surprise: texts lose what
-UTF-8 cannot hold (a lone surrogate, which JSON can write and nothing else can), lest storing them fail.
+Every reader takes the field's name, as the caller wrote it, and its value. The surprise: in texts a lone
+surrogate, which JSON can write and UTF-8 cannot, becomes U+FFFD, lest storing them fail.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from rejoinder.api.wire import encodable
 from rejoinder.errors import FieldsConflict, RequestInvalid
 
 T = TypeVar("T")
@@ -43,7 +42,8 @@ def text(field: str, value: object) -> str:
     """A text."""
     if not isinstance(value, str):
         raise refused(field, value, "a text")
-    return value if value.isascii() else encodable(value)
+    # U+FFFD and not "?", which could stand in an address.
+    return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def flag(field: str, value: object) -> bool:

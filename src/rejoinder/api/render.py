@@ -6,6 +6,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from pydantic import JsonValue
+from pydantic.alias_generators import to_camel
+
 from rejoinder.api import wire
 from rejoinder.api.wire import instant
 from rejoinder.mailauth.verdict import Verdict
@@ -173,8 +176,21 @@ def _event(event: Event) -> wire.TraceEvent:
         at=instant(event.at),
         run_id=event.run_id,
         sent_id=event.sent_id,
-        evidence=json.loads(event.evidence),
+        evidence=_told(json.loads(event.evidence)),
     )
+
+
+def _told(value: JsonValue, key: str = "") -> JsonValue:
+    """Evidence as it goes over the wire: its names and its instants as everywhere in an answer."""
+    match value:
+        case dict():
+            return {to_camel(name): _told(each, name) for name, each in value.items()}
+        case list():
+            return [_told(each) for each in value]
+        case int() if key.endswith("_at"):
+            return instant(value)
+        case _:
+            return value
 
 
 def _run(run: Run) -> wire.TraceRun:

@@ -190,7 +190,7 @@ class TraceEvent(Wire):
     run_id: str | None
     sent_id: str | None
     evidence: JsonValue
-    """What the stage saw; its keys depend on the kind."""
+    """What the stage saw; its keys depend on the kind. ``transcript`` and ``dialogue`` are SMTP sessions."""
 
 
 class TraceRun(Wire):

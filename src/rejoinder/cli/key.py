@@ -1,30 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``rejoinder key``: keys of the HTTP API, made beside a running server."""
+"""``rejoinder key``: keys of the HTTP API, made, listed and ended beside a running server.
+
+The surprise: a running server knows a new key and forgets an ended one at its next request, because it asks
+the store each time.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from typing import Annotated
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, TypeVar
 
 import typer
 
 from rejoinder.api.key import Scope, digest, new_key
 from rejoinder.cli.option import ConfigFile
+from rejoinder.clock import SECOND
 from rejoinder.clock.live import LiveClock
 from rejoinder.config import Config, load
-from rejoinder.errors import AccountNotFound
+from rejoinder.errors import AccountNotFound, KeyNotFound
 from rejoinder.ids import Ids
 from rejoinder.store import keys
 from rejoinder.store.records import ApiKey
 from rejoinder.store.sqlite import SqliteStore
+from rejoinder.store.unit import Unit
+
+T = TypeVar("T")
 
 
 def build() -> typer.Typer:
     """The command and what is below it."""
     app = typer.Typer(help="Keys of the HTTP API.", no_args_is_help=True)
-    app.callback()(_group)
     app.command("create")(create)
+    app.command("list")(list_keys)
+    app.command("revoke")(revoke)
     return app
 
 
@@ -35,7 +46,7 @@ def create(
     ] = "default",
     scope: Annotated[
         list[Scope] | None,
-        typer.Option(help="What the key may do; may be repeated. Without any it may do everything."),
+        typer.Option(help="What the key may do; may be repeated. Without any: everything but reply:any."),
     ] = None,
 ) -> None:
     """Make a key and print it, once, as the last word."""
@@ -43,10 +54,50 @@ def create(
     _require_account(settings, account)
     secret = new_key(os.urandom)
     record = _record(secret, account, scope or [])
-    asyncio.run(_keep(settings, record))
-    typer.echo(f"{record.id} for the account {account} may do {record.scopes or 'everything'}.")
+    asyncio.run(_done(settings, lambda: keys.insert(record)))
+    typer.echo(f"{record.id} for the account {account} may do {_may_do(record)}.")
     typer.echo("Keep it now, for it is shown only once:")
     typer.echo(secret)
+
+
+def list_keys(
+    config: ConfigFile = None,
+    account: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only the keys of this account.", show_default=False)
+    ] = None,
+) -> None:
+    """List the keys, the oldest first: whose they are, what they may do, when each was used last."""
+    for key in asyncio.run(_done(load(config), lambda: keys.listing(account))):
+        used = "never used" if key.last_used_at is None else f"last used {_day(key.last_used_at)}"
+        ended = "" if key.revoked_at is None else f", revoked {_day(key.revoked_at)}"
+        typer.echo(f"{key.id}  {key.account}  {_may_do(key)}  made {_day(key.created_at)}, {used}{ended}")
+
+
+def revoke(
+    key_id: Annotated[
+        str, typer.Argument(metavar="ID", help="The key's id, as `rejoinder key list` shows it.")
+    ],
+    config: ConfigFile = None,
+) -> None:
+    """End a key for good; requests that bring it are unauthorized from now on."""
+    now = LiveClock().now()
+    key = asyncio.run(_done(load(config), lambda: _revoked(key_id, now)))
+    if key is None:
+        raise KeyNotFound(f"there is no key {key_id}; `rejoinder key list` shows the ids")
+    typer.echo(f"{key_id} of the account {key.account} is revoked.")
+
+
+def _revoked(key_id: str, at: int) -> Unit[ApiKey | None]:
+    yield from keys.revoke(key_id, at)
+    return (yield from keys.get(key_id))
+
+
+def _may_do(key: ApiKey) -> str:
+    return key.scopes.replace(" ", ",") or "everything"
+
+
+def _day(instant: int) -> str:
+    return datetime.fromtimestamp(instant // SECOND, UTC).strftime("%Y-%m-%d %H:%M")
 
 
 def _require_account(settings: Config, account: str) -> None:
@@ -64,13 +115,10 @@ def _record(secret: str, account: str, scopes: list[Scope]) -> ApiKey:
     return ApiKey(key_id, account, digest(secret), " ".join(scopes), now, last_used_at=None, revoked_at=None)
 
 
-async def _keep(settings: Config, record: ApiKey) -> None:
+async def _done(settings: Config, make: Callable[[], Unit[T]]) -> T:
+    """The result of a unit of work in the store of these settings."""
     store = await SqliteStore.open(settings.store, LiveClock())
     try:
-        await store.transaction(lambda: keys.insert(record))
+        return await store.transaction(make)
     finally:
         await store.close()
-
-
-def _group() -> None:
-    """Keeps `key` a group while it has one command."""

@@ -19,8 +19,14 @@ def by_hash(sha256: str) -> Unit[ApiKey | None]:
     return record(ApiKey, rows[0]) if rows else None
 
 
-def listing(account: str) -> Unit[list[ApiKey]]:
-    """The keys of an account, the oldest first."""
+def get(key_id: str) -> Unit[ApiKey | None]:
+    """The key with this id, revoked or not."""
+    rows = yield Statement("key_get", {"id": key_id})
+    return record(ApiKey, rows[0]) if rows else None
+
+
+def listing(account: str | None = None) -> Unit[list[ApiKey]]:
+    """The keys of an account, or of all of them, the oldest first."""
     rows = yield Statement("key_listing", {"account": account})
     return [record(ApiKey, row) for row in rows]
 

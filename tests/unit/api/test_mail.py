@@ -113,6 +113,19 @@ async def test_whatever_was_received_can_be_read(api: Api, content: bytes) -> No
     assert response.status_code == 200, response.text
 
 
+def test_evidence_has_the_names_and_instants_of_the_wire() -> None:
+    told = {"again_at": 0, "attempt": 1, "refused": [{"codes": ["a_b"]}], "next_hop": "a_b", "left_at": None}
+    event = Event("event_1", "default", EventKind.RUN_FAILED, 0, None, None, None, json.dumps(told))
+    email = SimpleNamespace(id="email_1", status="failed")
+    assert render.trace(email, [event], [], []).events[0].evidence == {  # type: ignore[arg-type]
+        "againAt": "1970-01-01T00:00:00.000Z",
+        "attempt": 1,
+        "refused": [{"codes": ["a_b"]}],
+        "nextHop": "a_b",
+        "leftAt": None,
+    }
+
+
 async def test_a_large_mail_is_read_from_its_file(api: Api) -> None:
     email = await api.add_email(b"Subject: large\r\n\r\n" + b"x" * 70 + b"\r\n" * 700_000)
     mail = (await api.get(f"/api/v2/mail/{email.id}")).json()

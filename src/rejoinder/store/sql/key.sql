@@ -7,10 +7,14 @@ VALUES (:id, :account, :sha256, :scopes, :created_at, :last_used_at, :revoked_at
 -- The key with this hash, revoked or not.
 SELECT id, account, sha256, scopes, created_at, last_used_at, revoked_at FROM api_key WHERE sha256 = :sha256;
 
+-- name: key_get
+-- One key, revoked or not.
+SELECT id, account, sha256, scopes, created_at, last_used_at, revoked_at FROM api_key WHERE id = :id;
+
 -- name: key_listing
--- The keys of an account, the oldest first.
+-- The keys of an account, or of all, the oldest first.
 SELECT id, account, sha256, scopes, created_at, last_used_at, revoked_at FROM api_key
-WHERE account = :account ORDER BY created_at, id;
+WHERE account = coalesce(:account, account) ORDER BY created_at, id;
 
 -- name: key_revoke
 -- End a key; a key that is revoked stays so, with its first instant.
