@@ -91,9 +91,7 @@ class Server:
         runner = Runner(
             host=self._host,
             store=store,
-            raw_store=raw_store,
             clock=clock,
-            ids=ids,
             secret=secret,
             settings=config.replies,
             max_size=config.outbound.max_size,

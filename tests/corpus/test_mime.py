@@ -12,7 +12,7 @@ from rejoinder.errors import MessageError
 from rejoinder.message.address import Mailbox, author_domains, parse_address_list
 from rejoinder.message.adopt import normalise
 from rejoinder.message.automatic import detect
-from rejoinder.message.event_key import event_key
+from rejoinder.message.event_key import EventKeys
 from rejoinder.message.headers import split
 from rejoinder.message.parse import parse
 from rejoinder.message.thread import reply_fields
@@ -67,7 +67,7 @@ def test_all_of_it_is_read_without_an_exception(corpora: Path) -> None:
         author_domains(headers)
         detect(headers, None)
         reply_fields(headers)
-        event_key(None, Mailbox("a", "b.example"), headers, raw[body:])
+        EventKeys(None, headers, raw[body:]).of(Mailbox("a", "b.example"))
         count += 1
     assert count == FILES
 

@@ -16,7 +16,7 @@ from rejoinder.message.automatic import detect
 from rejoinder.message.compose import Draft, compose
 from rejoinder.message.encode import address_field, field, ids_field, parameter
 from rejoinder.message.encoded_word import decode_words, encode_words
-from rejoinder.message.event_key import event_key
+from rejoinder.message.event_key import EventKeys
 from rejoinder.message.headers import Headers, split
 from rejoinder.message.parameters import parse_parameters
 from rejoinder.message.parse import parse
@@ -190,7 +190,7 @@ def test_no_bytes_break_a_reader(raw: bytes) -> None:
     detect(headers, None)
     reply_fields(headers)
     author_domains(headers)
-    event_key(None, Mailbox("a", "b"), headers, raw)
+    EventKeys(None, headers, raw).of(Mailbox("a", "b"))
 
 
 @given(some.mail_bytes)

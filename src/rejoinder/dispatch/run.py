@@ -61,13 +61,15 @@ class Finisher:
         """
         try:
             ended = await attempt.ended()
+            end = await self._concluder.conclude(
+                attempt.assignment, ended, attempt.effects, detached(ended), sender_waits=False
+            )
+            await self._store.transaction(lambda: _write(attempt.assignment, job, end))
         except asyncio.CancelledError:
             await attempt.cancel()
             raise
-        end = await self._concluder.conclude(
-            attempt.assignment, ended, attempt.effects, detached(ended), sender_waits=False
-        )
-        await self._store.transaction(lambda: _write(attempt.assignment, job, end))
+        finally:
+            attempt.release()
 
 
 class GoingOn:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
@@ -22,6 +23,7 @@ from typing import Protocol
 import structlog
 
 from rejoinder.clock import Clock
+from rejoinder.clock.deadline import within
 from rejoinder.dns import Resolver
 from rejoinder.errors import MessageError, StoreError
 from rejoinder.ids import Ids
@@ -34,9 +36,10 @@ from rejoinder.ingress.turns import Turns
 from rejoinder.mailauth.authenticate import authenticate
 from rejoinder.mailauth.verdict import Verdict
 from rejoinder.message.address import Mailbox
+from rejoinder.message.event_key import EventKeys
 from rejoinder.replies.original import Original
 from rejoinder.routing.table import Table, Target, Unroutable
-from rejoinder.runtime.run import Assignment, Runner, Try
+from rejoinder.runtime.run import LARGE, Assignment, Runner, Try
 from rejoinder.runtime.settings import WorkersSettings
 from rejoinder.runtime.source import Held
 from rejoinder.smtp.reply import Reply
@@ -119,27 +122,35 @@ class Acceptor:
         refusal = arrival.refusal()
         if refusal is not None:
             return await self._refused(delivery, refusal)
-        verdict = await self._authenticated(arrival)
+        authenticating = self._authenticated(arrival)
+        verdict = await within(self._clock, self._ingress.authentication_timeout, authenticating)
+        verdict = verdict or Verdict.unanswered()
         if verdict.failed_for_now and self._ingress.on_dns_failure == "defer":
             answer = Reply.of(
                 451, "4.4.3", "The DNS failed while the sender was authenticated, try again later"
             )
             return await self._note(EventKind.DEFERRED_IN, delivery, answer)
-        recipients = self._recipients(arrival)
+        recipients = self._recipients(arrival, await self._event_keys(arrival))
         async with self._turns.taken(each.event_key for each in recipients):
             with self._holding(recipients, len(delivery.raw)):
                 return await self._take(arrival, verdict, recipients)
 
-    def _recipients(self, arrival: Arrival) -> Sequence[Recipient]:
-        """The recipients, each mailbox once however often it was named."""
+    async def _event_keys(self, arrival: Arrival) -> EventKeys:
+        if len(arrival.delivery.raw) < LARGE:
+            return arrival.event_keys()
+        return await asyncio.to_thread(arrival.event_keys)
+
+    def _recipients(self, arrival: Arrival, keys: EventKeys) -> Sequence[Recipient]:
+        """The recipients, each mailbox once however often and in whatever case it was named."""
         found: dict[tuple[str, str], Recipient] = {}
         for named in arrival.delivery.envelope.forward_paths:
             target = self._table.find(named)
             if isinstance(target, Target):
                 # RFC 5321 §4.5.1: the bare postmaster is the one of our first domain, who may be named too.
                 path = named if named.domain else Mailbox(named.local_part, target.domain)
-                if (path.local_part, path.host) not in found:
-                    found[path.local_part, path.host] = recipient(arrival, path, target, self._ids)
+                ours = (path.local_part.casefold(), path.host)
+                if ours not in found:
+                    found[ours] = recipient(arrival, path, target, keys, self._ids)
         return list(found.values())
 
     async def _authenticated(self, arrival: Arrival) -> Verdict:
@@ -194,13 +205,13 @@ class Acceptor:
             return answer
 
     def _may_hold(self, handlings: Sequence[Handling]) -> bool:
-        workers = [each.assignment.worker for each in handlings if each.assignment is not None]
+        workers = Counter(each.assignment.worker for each in handlings if each.assignment is not None)
         return (
             not self._draining
             and self._workers.hold > 0
             and len(handlings) <= MOST_HELD_RECIPIENTS
             and self._held_octets <= self._workers.hold_memory
-            and all(self._runner.has_room(worker) for worker in workers)
+            and all(self._runner.has_room(worker, runs) for worker, runs in workers.items())
         )
 
     async def _hold(self, tries: Sequence[Try]) -> None:
@@ -223,6 +234,8 @@ class Acceptor:
         for handling in handlings:
             if handling.attempt is not None:
                 handling.attempt.committed()
+                if not handling.goes_on:
+                    handling.attempt.release()
             if handling.goes_on and handling.job is not None and handling.attempt is not None:
                 self._dispatch.adopt(handling.attempt, handling.job)
 

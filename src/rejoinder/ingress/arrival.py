@@ -11,7 +11,7 @@ from rejoinder.ingress.session import Delivery
 from rejoinder.mailauth.results import authentication_results
 from rejoinder.mailauth.verdict import Verdict
 from rejoinder.message.address import Mailbox, author_domains
-from rejoinder.message.event_key import event_key
+from rejoinder.message.event_key import EventKeys
 from rejoinder.message.headers import Headers, split
 from rejoinder.message.thread import msg_ids
 from rejoinder.message.trace import received_count, received_field, return_path_field
@@ -40,10 +40,10 @@ class Arrival:
         headers, body_offset = split(delivery.raw)
         return cls(delivery, headers, body_offset)
 
-    @property
-    def body(self) -> bytes:
-        """The octets after the header block."""
-        return self.delivery.raw[self.body_offset :]
+    def event_keys(self) -> EventKeys:
+        """The event keys of its recipients; reads the whole content."""
+        body = self.delivery.raw[self.body_offset :]
+        return EventKeys(self.delivery.envelope.reverse_path, self.headers, body)
 
     @property
     def message_id(self) -> str | None:
@@ -84,11 +84,11 @@ class Recipient:
     event_key_stable: bool
 
 
-def recipient(arrival: Arrival, forward_path: Mailbox, target: Target, ids: Ids) -> Recipient:
+def recipient(
+    arrival: Arrival, forward_path: Mailbox, target: Target, keys: EventKeys, ids: Ids
+) -> Recipient:
     """The recipient, with the ids and the event key that it will have."""
-    delivery = arrival.delivery
-    key = event_key(delivery.envelope.reverse_path, forward_path, arrival.headers, arrival.body)
-    now = delivery.received_at
+    key, now = keys.of(forward_path), arrival.delivery.received_at
     return Recipient(
         forward_path,
         target,

@@ -113,7 +113,7 @@ class Committer:
             reverse_path=str(envelope.reverse_path or ""),
             forward_paths=[str(path) for path in envelope.forward_paths],
             size=len(delivery.raw),
-            transcript=list(delivery.transcript),
+            transcript=[*delivery.transcript, f"S: {answer}"],
         )
         await self._store.transaction(lambda: events.insert(event))
 

@@ -79,5 +79,5 @@ def received_evidence(arrival: Arrival, handling: Handling, answer: Reply) -> di
         "spf": verdict.spf.result,
         "dkim": [f"{each.result} {each.domain}".strip() for each in verdict.dkim],
         "dmarc": f"{verdict.dmarc.result} {verdict.dmarc.domain}".strip(),
-        "transcript": list(delivery.transcript),
+        "transcript": [*delivery.transcript, f"S: {answer}"],
     }

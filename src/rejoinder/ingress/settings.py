@@ -54,6 +54,9 @@ class IngressSettings(Settings):
         1800.0, gt=0, description="Time for one mail transaction from MAIL to the end of its content."
     )
 
+    authentication_timeout: Duration = Field(
+        20.0, gt=0, description="Time for SPF, DKIM and DMARC of one mail; beyond it the DNS has failed."
+    )
     on_dns_failure: Literal["defer", "accept"] = Field(
         "defer",
         description='When the DNS fails while the sender is authenticated: "defer" (451, to be tried again) '

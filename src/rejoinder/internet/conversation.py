@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from rejoinder.clock.deadline import within
 from rejoinder.errors import ReplyDmarcFailed, ReplyNoPolicy, ReplyRecipientUnproven, ReplyToAutomaticMail
 from rejoinder.ingress.session import Delivery
 from rejoinder.internet.desk import PATIENCE, Answer, Desk
@@ -26,7 +27,7 @@ from rejoinder.message.address import Mailbox, parse_address_list
 from rejoinder.message.headers import Headers, split
 from rejoinder.message.parse import parse
 from rejoinder.message.thread import msg_ids
-from rejoinder.outbound.connection import NextHop, within
+from rejoinder.outbound.connection import NextHop
 from rejoinder.smtp.reply import Reply
 from rejoinder.store.records import DeliveryStatus, Email, RunState
 

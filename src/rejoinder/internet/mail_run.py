@@ -18,7 +18,7 @@ from rejoinder.internet.blunt import send_as_it_is
 from rejoinder.internet.desk import Desk
 from rejoinder.internet.mail_file import MailFile, read
 from rejoinder.internet.town import CUSTOMER_HOST, SUPPORT
-from rejoinder.message.event_key import event_key
+from rejoinder.message.event_key import EventKeys
 from rejoinder.message.headers import split
 from rejoinder.store.records import DeliveryStatus, Email, EmailStatus
 
@@ -96,7 +96,7 @@ class MailRun:
 
     def _duplicate(self, path: Path, file: MailFile) -> Outcome:
         headers, body = split(file.raw)
-        key = event_key(file.reverse_path, SUPPORT, headers, file.raw[body:])
+        key = EventKeys(file.reverse_path, headers, file.raw[body:]).of(SUPPORT)
         first = self._first.get(key or "")
         faults = () if first is not None else ("it got 250 and was not stored",)
         return Outcome(path, file, Fate.DUPLICATE, str(first), faults)

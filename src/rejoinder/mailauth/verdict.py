@@ -143,6 +143,16 @@ class Verdict:
     dmarc: DmarcVerdict
     organizations: tuple[tuple[str, str], ...] = ()
 
+    @classmethod
+    def unanswered(cls) -> Verdict:
+        """The verdict where the time for asking the DNS was over before anything was known."""
+        late = "the DNS did not answer in time"
+        return cls(
+            SpfVerdict(SpfResult.TEMPERROR, steps=(late,)),
+            (),
+            DmarcVerdict(DmarcResult.TEMPERROR, reason=late),
+        )
+
     @property
     def dmarc_valid(self) -> bool:
         """DMARC passed under a published policy; ``none`` is not valid."""

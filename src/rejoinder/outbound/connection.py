@@ -10,11 +10,12 @@ was lost or timed out after the final dot and before its answer, so the next hop
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Final, Literal, Self, TypeVar, cast
+from typing import Final, Literal, Self, cast
 
 from rejoinder.clock import Clock, after
+from rejoinder.clock.deadline import within
 from rejoinder.clock.watchdog import NEVER, Watchdog
 from rejoinder.errors import MessageError
 from rejoinder.smtp.envelope import Envelope
@@ -31,8 +32,6 @@ nothing. uncertain: it ended after the final dot and before its reply.
 """
 
 _UNSENDABLE: Final = Reply(554, "5.6.0", ("the content has a CR or LF that is not part of CRLF",))
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,15 +276,3 @@ def unreachable(envelope: Envelope, hop: NextHop, reason: str) -> HopResult:
 
 def _same_for_all(envelope: Envelope, reply: Reply | None, stage: Stage) -> tuple[RecipientOutcome, ...]:
     return tuple(RecipientOutcome(path, reply, stage) for path in envelope.forward_paths)
-
-
-async def within(clock: Clock, seconds: float, work: Awaitable[T]) -> T | None:
-    """The work's result, or None (and the work cancelled) if the clock passes so many seconds first."""
-    task = asyncio.ensure_future(work)
-    timer = asyncio.ensure_future(clock.sleep(seconds))
-    try:
-        await asyncio.wait({task, timer}, return_when=asyncio.FIRST_COMPLETED)
-        return task.result() if task.done() else None
-    finally:
-        timer.cancel()
-        task.cancel()

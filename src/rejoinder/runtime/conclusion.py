@@ -15,10 +15,11 @@ from dataclasses import dataclass, replace
 from rejoinder.clock import Clock
 from rejoinder.ids import Ids, derived
 from rejoinder.queue.backoff import Jitter, next_due
+from rejoinder.replies.compose import Reply
 from rejoinder.replies.report import compose_report, report_goes_to
 from rejoinder.replies.submit import Content, Origin, Submission, prepare, submit
 from rejoinder.runtime.outcome import Outcome
-from rejoinder.runtime.run import Assignment
+from rejoinder.runtime.run import WORKER, Assignment
 from rejoinder.runtime.settings import WorkersSettings
 from rejoinder.runtime.values import Ended
 from rejoinder.store import events, runs
@@ -155,16 +156,18 @@ class Concluder:
         self,
         assignment: Assignment,
         ended: Ended,
-        effects: Sequence[Submission],
+        effects: Sequence[Reply],
         outcome: Outcome,
         *,
         sender_waits: bool,
     ) -> Conclusion:
         """What this end leaves; ``sender_waits`` says whether the SMTP answer tells the sender."""
         if outcome is Outcome.HANDLED:
-            return self._ended(assignment, ended, RunState.FINISHED, EmailStatus.HANDLED, tuple(effects))
+            submissions = await self._submissions(assignment, effects)
+            return self._ended(assignment, ended, RunState.FINISHED, EmailStatus.HANDLED, submissions)
         if outcome is Outcome.REFUSED:
-            refused = self._ended(assignment, ended, RunState.REJECTED, EmailStatus.REJECTED, tuple(effects))
+            submissions = await self._submissions(assignment, effects)
+            refused = self._ended(assignment, ended, RunState.REJECTED, EmailStatus.REJECTED, submissions)
             return refused if sender_waits else await self._reported(assignment, ended, refused)
         if outcome is Outcome.FAILED_FOR_GOOD and sender_waits:
             return self._ended(assignment, ended, RunState.DEAD_LETTERED, EmailStatus.REJECTED, ())
@@ -208,18 +211,25 @@ class Concluder:
         if to is None:
             silent = self.event(assignment, EventKind.REJECTED_SILENTLY, reason=reason)
             return replace(refused, events=(*refused.events, silent))
-        token = derived(self._secret, assignment.event_key, "report")
+        token = derived(self._secret, assignment.email_id, "report")
         report = compose_report(original, to, reason, hostname=self._hostname, token=token, now=now)
-        raw = await self._raws.keep(report.raw, now)
-        submission = prepare(
-            Origin(assignment.account, "dsn", assignment.email_id, assignment.run_id),
-            Content(raw, report.author, report.message_id, report.subject),
-            reverse_path=None,  # RFC 3464 §2
-            forward_paths=(to,),
+        return replace(refused, report=await self._submission(assignment, "dsn", report))
+
+    async def _submissions(self, assignment: Assignment, effects: Sequence[Reply]) -> tuple[Submission, ...]:
+        return tuple([await self._submission(assignment, WORKER, effect) for effect in effects])
+
+    async def _submission(self, assignment: Assignment, policy: str, reply: Reply) -> Submission:
+        """The rows of what a program says; it leaves from ``<>`` (RFC 3834 §3.3, RFC 3464 §2)."""
+        now = self._clock.now()
+        raw = await self._raws.keep(reply.raw, now)
+        return prepare(
+            Origin(assignment.account, policy, assignment.email_id, assignment.run_id),
+            Content(raw, reply.author, reply.message_id, reply.subject),
+            reverse_path=None,
+            forward_paths=(reply.recipient,),
             ids=self._ids,
             now=now,
         )
-        return replace(refused, report=submission)
 
     def _again(self, assignment: Assignment, ended: Ended) -> Conclusion:
         now = self._clock.now()

@@ -54,9 +54,9 @@ class WorkerHost(Host):
             pool.stop()
         await asyncio.gather(*(zygote.stop() for zygote in self._zygotes.values()))
 
-    def has_room(self, worker: str) -> bool:
-        """Whether a run of this worker would start at once."""
-        return self._pools[worker].has_room()
+    def has_room(self, worker: str, runs: int = 1) -> bool:
+        """Whether so many runs of this worker would start at once."""
+        return self._pools[worker].has_room(runs)
 
     async def run(self, worker: str, event: MessageEvent, actions: Actions) -> Ended:
         """Run the worker on the mail and tell how it ended; waits for room first."""

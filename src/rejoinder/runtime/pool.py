@@ -77,9 +77,9 @@ class Pool:
             task.cancel()
         self._wake()
 
-    def has_room(self) -> bool:
-        """Whether a run would start at once."""
-        return not self._waiting and self._roomiest() is not None
+    def has_room(self, runs: int = 1) -> bool:
+        """Whether so many runs would start at once."""
+        return not self._waiting and sum(max(child.room, 0) for child in self._children) >= runs
 
     async def run(self, event: MessageEvent, actions: Actions) -> Ended:
         """Handle the mail when there is room."""

@@ -7,8 +7,8 @@ allowed is built and kept as a value. Whoever started the try waits until it is 
 the waiting with ``accept``), decides by the table in ``runtime.outcome``, and commits the effects with its
 own transaction. Nothing a worker does through us exists before that commit.
 
-The surprise: the Message-ID of the nth message of a mail is derived from the mail's ``event_key`` and n, so a
-try that is repeated after a crash says the same ids (RFC 1047 keeps one window open; this closes the rest).
+The surprise: the Message-ID of the nth message of a mail is derived from the mail's id and n, so a try that
+is repeated after a crash says the same ids.
 """
 
 from __future__ import annotations
@@ -18,18 +18,19 @@ from dataclasses import dataclass, replace
 
 from rejoinder.clock import SECOND, Clock
 from rejoinder.errors import ActionRefused, EventEnded, ReplyInvalid
-from rejoinder.ids import Ids, derived
-from rejoinder.replies.compose import Message, Text, compose_reply, propose
+from rejoinder.ids import derived
+from rejoinder.replies.compose import Message, Reply, Text, compose_reply, propose
 from rejoinder.replies.original import Original
 from rejoinder.replies.rules import Case, Usage, judge
 from rejoinder.replies.settings import RepliesSettings
-from rejoinder.replies.submit import Content, Origin, Submission, prepare
+from rejoinder.runtime.budget import Place, Places
 from rejoinder.runtime.values import Ended, Host, MessageEvent, RawSource, Refused, ReplyAction
 from rejoinder.store import sent, threads
-from rejoinder.store.raw import RawStore
 from rejoinder.store.unit import Store, Unit
 
 DAY = 86_400 * SECOND
+LARGE = 1 << 20
+"""Octets from which on a message is not worked on in the loop."""
 WORKER = "worker"
 """The policy under which a worker's replies are sent and counted."""
 
@@ -87,25 +88,22 @@ class Runner:
         *,
         host: Host,
         store: Store,
-        raw_store: RawStore,
         clock: Clock,
-        ids: Ids,
         secret: bytes,
         settings: RepliesSettings,
         max_size: int,
     ) -> None:
         self._host = host
         self._store = store
-        self._raws = raw_store
         self._clock = clock
-        self._ids = ids
         self._secret = secret
         self._settings = settings
         self._max_size = max_size
+        self._places = Places()
 
-    def has_room(self, worker: str) -> bool:
-        """Whether a run of this worker would start at once."""
-        return self._host.has_room(worker)
+    def has_room(self, worker: str, runs: int = 1) -> bool:
+        """Whether so many runs of this worker would start at once."""
+        return self._host.has_room(worker, runs)
 
     def start(self, assignment: Assignment) -> Try:
         """Start the worker on the mail."""
@@ -113,14 +111,22 @@ class Runner:
         attempt.start(self._host)
         return attempt
 
-    async def usage(self, assignment: Assignment) -> Usage:
-        """What was answered already."""
-        since = self._clock.now() - DAY
-        return await self._store.read(lambda: used(assignment.account, assignment, since))
+    def place(self, assignment: Assignment) -> Place:
+        """A place before which other answers to the correspondent and in the thread are counted."""
+        account, reverse_path = assignment.account, assignment.original.reverse_path
+        root = next(iter((*assignment.references, *assignment.in_reply_to)), assignment.event_key)
+        return self._places.take((f"to {account} {str(reverse_path or '').lower()}", f"in {account} {root}"))
 
-    async def reply(
-        self, assignment: Assignment, action: ReplyAction, usage: Usage, ordinal: int
-    ) -> Submission:
+    async def usage(self, assignment: Assignment, place: Place) -> Usage:
+        """What was answered already, or is about to be."""
+        since = self._clock.now() - DAY
+        to_correspondent, in_thread = place.before()
+        stored = await self._store.read(lambda: used(assignment.account, assignment, since))
+        return Usage(
+            stored.in_event, stored.to_correspondent + to_correspondent, stored.in_thread + in_thread
+        )
+
+    def reply(self, assignment: Assignment, action: ReplyAction, usage: Usage, ordinal: int) -> Reply:
         """Judge the action and build what it sends.
 
         Raises:
@@ -133,7 +139,7 @@ class Runner:
         if refusal is not None:
             raise refusal
         assert proposal.recipient is not None  # the rules refuse the null reverse-path
-        token = derived(self._secret, assignment.event_key, str(ordinal))
+        token = derived(self._secret, assignment.email_id, str(ordinal))
         reply = compose_reply(
             original,
             content,
@@ -146,15 +152,7 @@ class Runner:
                 f"cannot reply to {original.email_id}: the reply has {len(reply.raw)} octets, more than "
                 f"outbound.max_size = {self._max_size}"
             )
-        raw = await self._raws.keep(reply.raw, now)
-        return prepare(
-            Origin(assignment.account, WORKER, assignment.email_id, assignment.run_id),
-            Content(raw, reply.author, reply.message_id, reply.subject),
-            reverse_path=None,  # RFC 3834 §3.3
-            forward_paths=(reply.recipient,),
-            ids=self._ids,
-            now=now,
-        )
+        return reply
 
 
 class Try:
@@ -162,10 +160,11 @@ class Try:
 
     def __init__(self, assignment: Assignment, runner: Runner) -> None:
         self.assignment = assignment
-        self.effects: list[Submission] = []
+        self.effects: list[Reply] = []
         self._runner = runner
         self._refused: list[Refused] = []
         self._usage: Usage | None = None
+        self._place: Place | None = None
         self._one_at_a_time = asyncio.Lock()
         self._wants_accept = asyncio.Event()
         self._committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -217,12 +216,20 @@ class Try:
         self._committed.cancel()
         self._running.cancel()
         await asyncio.wait({self._running})
+        self.release()
+
+    def release(self) -> None:
+        """Say that its effects are committed or discarded."""
+        if self._place is not None:
+            self._place.leave()
+            self._place = self._usage = None
 
     async def reply(self, action: ReplyAction) -> str:
         """Judge a reply and keep it; see ``Actions.reply``."""
         async with self._one_at_a_time:
             if self._usage is None:
-                self._usage = await self._runner.usage(self.assignment)
+                self._place = self._runner.place(self.assignment)
+                self._usage = await self._runner.usage(self.assignment, self._place)
             usage = Usage(
                 self._usage.in_event + len(self.effects), self._usage.to_correspondent, self._usage.in_thread
             )
@@ -231,12 +238,21 @@ class Try:
                     f"the run of {self.assignment.email_id} has ended; its actions came too late"
                 )
             try:
-                submission = await self._runner.reply(self.assignment, action, usage, len(self.effects))
+                reply = await self._built(action, usage)
             except ActionRefused as refusal:
                 self._refused.append(Refused(refusal.codes, refusal.text))
+                if not self.effects:
+                    self.release()
                 raise
-            self.effects.append(submission)
-            return submission.sent.message_id
+            self.effects.append(reply)
+            return reply.message_id
+
+    async def _built(self, action: ReplyAction, usage: Usage) -> Reply:
+        """The reply, built beside the loop when the worker's message is large."""
+        ordinal = len(self.effects)
+        if action.raw is None or len(action.raw) < LARGE:
+            return self._runner.reply(self.assignment, action, usage, ordinal)
+        return await asyncio.to_thread(self._runner.reply, self.assignment, action, usage, ordinal)
 
     async def accept(self) -> None:
         """End the sender's waiting; see ``Actions.accept``."""

@@ -3,10 +3,7 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-
-from rejoinder.store.raw import RawStore
+from rejoinder.store.raw import RawStore, in_memory
 from rejoinder.store.records import Raw
 
 
@@ -17,11 +14,8 @@ class Held:
         self._content = content
 
     async def descriptor(self) -> int:
-        """A read-only descriptor at offset 0 of an unnamed copy."""
-        with tempfile.TemporaryFile(buffering=0) as file:
-            file.write(self._content)
-            file.seek(0)
-            return os.dup(file.fileno())
+        """A read-only descriptor at offset 0 of an unnamed copy in memory."""
+        return in_memory(self._content)
 
 
 class Stored:

@@ -110,8 +110,8 @@ class MessageEvent:
 class Host(Protocol):
     """Runs workers in child processes."""
 
-    def has_room(self, worker: str) -> bool:
-        """Whether a run of this worker would start at once."""
+    def has_room(self, worker: str, runs: int = 1) -> bool:
+        """Whether so many runs of this worker would start at once."""
         ...
 
     async def run(self, worker: str, event: MessageEvent, actions: Actions) -> Ended:

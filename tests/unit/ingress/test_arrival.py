@@ -65,13 +65,12 @@ def test_the_fields_that_identify_it() -> None:
     assert full.message_id == "<1@c.example>"
     assert full.in_reply_to == ("<0@d.example>",)
     assert full.references == ("<a@d.example>", "<0@d.example>")
-    assert full.body == b"Hi\r\n"
     for unusable in ("", "Message-ID: \r\n", "Message-ID: 1@c.example\r\n"):
         assert arrival(FROM + unusable).message_id is None
 
 
 def taken(found: Arrival, path: Mailbox = SUPPORT) -> Recipient:
-    return recipient(found, path, STORE, IDS)
+    return recipient(found, path, STORE, found.event_keys(), IDS)
 
 
 def test_the_event_key_is_that_of_the_mail_and_its_way_not_of_the_delivery() -> None:
@@ -79,7 +78,7 @@ def test_the_event_key_is_that_of_the_mail_and_its_way_not_of_the_delivery() -> 
     key = taken(arrival(block)).event_key
     assert taken(arrival(block)).event_key == key
     assert taken(arrival("Received: by a\r\n" + block)).event_key == key
-    assert taken(arrival(block), Mailbox("support", "DESK.example")).event_key == key
+    assert taken(arrival(block), Mailbox("Support", "DESK.example")).event_key == key
     assert taken(arrival(block), Mailbox("sales", "desk.example")).event_key != key
     assert taken(arrival(block, body="Ho")).event_key != key
     assert taken(arrival(block)).event_key_stable
@@ -88,7 +87,8 @@ def test_the_event_key_is_that_of_the_mail_and_its_way_not_of_the_delivery() -> 
 def test_a_mail_without_identity_has_a_key_of_its_own_each_time() -> None:
     numbers = iter(range(100))
     ids = Ids(lambda size: next(numbers).to_bytes(size, "big"))
-    keys = {recipient(arrival(FROM), SUPPORT, STORE, ids).event_key for _ in range(3)}
+    found = arrival(FROM)
+    keys = {recipient(found, SUPPORT, STORE, found.event_keys(), ids).event_key for _ in range(3)}
     assert len(keys) == 3
     assert not taken(arrival(FROM)).event_key_stable
 

@@ -24,7 +24,7 @@ def handled(block: str = HEADERS, target: Target = STORE, **changed: object) -> 
     client = Client(CLIENT.ip, CLIENT.port, None, esmtp=False)
     delivery = Delivery(Envelope(ALICE, (SUPPORT,)), f"{block}\r\nx".encode(), client, NOW, ("S: 220 hi",))
     arrival = Arrival.of(delivery)
-    to: Recipient = recipient(arrival, SUPPORT, target, IDS)
+    to: Recipient = recipient(arrival, SUPPORT, target, arrival.event_keys(), IDS)
     original = replace(with_headers(block), email_id=to.email_id, **changed)  # type: ignore[arg-type]
     return arrival, Handling(to, original, None)
 

@@ -9,7 +9,7 @@ from hashlib import sha256
 import pytest
 
 from rejoinder.message.address import Mailbox
-from rejoinder.message.event_key import event_key
+from rejoinder.message.event_key import EventKeys
 from rejoinder.message.headers import split
 
 JANE, DESK = Mailbox("jane", "x.example"), Mailbox("support", "desk.example")
@@ -21,13 +21,13 @@ MAIL = (
 
 def key(raw: bytes, reverse_path: Mailbox | None = JANE, forward_path: Mailbox = DESK) -> str | None:
     headers, body = split(raw)
-    return event_key(reverse_path, forward_path, headers, raw[body:])
+    return EventKeys(reverse_path, headers, raw[body:]).of(forward_path)
 
 
 def test_it_is_the_sha_256_of_the_parts_with_their_lengths() -> None:
     parts = [
-        b"jane@x.example", b"support@desk.example", b"message-id", b"<m@x>", b"date", b"today", b"from",
-        b"a@x", b"subject", b"Hi", b"content-type", b"text/plain", b"body\r\n",
+        b"jane@x.example", b"message-id", b"<m@x>", b"date", b"today", b"from", b"a@x", b"subject", b"Hi",
+        b"content-type", b"text/plain", b"body\r\n", b"support@desk.example",
     ]  # fmt: skip
     assert key(MAIL) == sha256(b"".join(struct.pack(">Q", len(part)) + part for part in parts)).hexdigest()
 
@@ -43,6 +43,11 @@ def test_it_is_the_sha_256_of_the_parts_with_their_lengths() -> None:
 )
 def test_the_way_of_a_mail_does_not_change_it(same: bytes) -> None:
     assert key(same) == key(MAIL)
+
+
+def test_the_case_of_our_local_part_does_not_change_it() -> None:
+    assert key(MAIL, JANE, Mailbox("Support", "desk.example")) == key(MAIL)
+    assert key(MAIL, Mailbox("Jane", "x.example")) != key(MAIL)
 
 
 def test_the_case_of_a_domain_does_not_change_it() -> None:

@@ -12,12 +12,13 @@ from typing import Final
 import pytest
 
 from rejoinder.clock import after
+from rejoinder.clock.deadline import within
 from rejoinder.clock.manual import ManualClock
 from rejoinder.ingress.server import SmtpServer
 from rejoinder.ingress.session import Client, Delivery
 from rejoinder.ingress.settings import IngressSettings
 from rejoinder.message.address import Mailbox
-from rejoinder.outbound.connection import HopResult, NextHop, Timeouts, within
+from rejoinder.outbound.connection import HopResult, NextHop, Timeouts
 from rejoinder.outbound.pool import Pool, PoolSettings
 from rejoinder.smtp.envelope import Envelope
 from rejoinder.smtp.reply import Reply
