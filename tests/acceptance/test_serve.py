@@ -244,10 +244,10 @@ async def test_what_a_person_does_first_works_as_the_readme_says(town: Town) -> 
         assert run["log"].startswith("working on Out of office\nnot answered: cannot reply to email_")
         told = {each["kind"]: each["evidence"] for each in out_of_office["events"]}
         assert told["run_finished"]["refused"][0]["codes"] == ["reply-to-automatic-mail"]
-        assert (
-            "C: (" in told["received"]["transcript"][-1]
-            or told["received"]["transcript"][-1] == "S: 250 2.0.0 Ok"
-        )
+        transcript = told["received"]["transcript"]
+        assert transcript[0].startswith("S: 220 mx.desk.example")
+        assert transcript[-1] == f"S: {told['received']['answer']}" == "S: 250 2.0.0 Ok"
+        assert told["received"]["clientIp"] == "127.0.0.1"
         server.process.terminate()
         assert await server.process.wait() == 0
 

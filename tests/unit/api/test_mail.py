@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from rejoinder.api import render
 from rejoinder.ids import Ids
 from rejoinder.store import emails
+from rejoinder.store.records import Event, EventKind
 from tests.unit.api.conftest import MAIL, Api
 
 pytestmark = pytest.mark.anyio
@@ -113,11 +117,10 @@ async def test_whatever_was_received_can_be_read(api: Api, content: bytes) -> No
     assert response.status_code == 200, response.text
 
 
-def test_evidence_has_the_names_and_instants_of_the_wire() -> None:
+async def test_evidence_has_the_names_and_instants_of_the_wire(api: Api) -> None:
     told = {"again_at": 0, "attempt": 1, "refused": [{"codes": ["a_b"]}], "next_hop": "a_b", "left_at": None}
     event = Event("event_1", "default", EventKind.RUN_FAILED, 0, None, None, None, json.dumps(told))
-    email = SimpleNamespace(id="email_1", status="failed")
-    assert render.trace(email, [event], [], []).events[0].evidence == {  # type: ignore[arg-type]
+    assert render.trace(await api.add_email(), [event], [], []).events[0].evidence == {
         "againAt": "1970-01-01T00:00:00.000Z",
         "attempt": 1,
         "refused": [{"codes": ["a_b"]}],

@@ -68,5 +68,5 @@ def test_the_event_tells_the_envelope_the_verdict_and_the_answer() -> None:
     assert told["answer"] == "550 5.7.1 no"
     assert told["dmarc"] == "pass customer.example"
     assert (told["spf"], told["dkim"]) == ("pass", [])
-    assert told["transcript"] == ["S: 220 hi"]
+    assert told["transcript"] == ["S: 220 hi", "S: 550 5.7.1 no"]
     assert told["reverse_path"] == str(ORIGINAL.reverse_path)
