@@ -30,7 +30,7 @@ from rejoinder.mailauth.verdict import (
 )
 from rejoinder.replies.answer import Answering
 from rejoinder.replies.settings import QuotaSettings, RepliesSettings
-from rejoinder.store import emails, events, keys, raws, runs, sent
+from rejoinder.store import emails, events, keys, raws, runs, sent, threads
 from rejoinder.store.raw import RawStore
 from rejoinder.store.raw.files import RawFiles
 from rejoinder.store.records import (
@@ -96,6 +96,12 @@ class Api:
         async with self.client(key) as client:
             return await client.get(path, headers=headers)
 
+    async def content(self, raw_id: str) -> bytes:
+        """The bytes of a message."""
+        kept = await self.store.read(lambda: raws.get(raw_id))
+        assert kept is not None
+        return await self.raw.load(kept)
+
     async def reply(
         self, asked: str, body: object = None, key: str | None = None, **headers: str
     ) -> httpx2.Response:
@@ -142,6 +148,11 @@ class Api:
         def unit() -> Unit[None]:
             yield from raws.insert(kept)
             yield from emails.insert(email)
+            name = email.account, email.message_id, email.id, email.thread_id, email.received_at
+            yield from threads.place(
+                email.account, references=(), in_reply_to=(), new_id=email.thread_id, now=email.received_at
+            )
+            yield from threads.name(*name)
 
         await self.store.transaction(unit)
         return email

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Final
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rejoinder.api.body import MAX_STRUCTURE, json_object
@@ -16,7 +16,8 @@ from rejoinder.errors import JsonInvalid, MessageTooLarge
 
 JSON: Final = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
 )
 
 
@@ -76,7 +77,8 @@ def test_texts_may_be_long_but_values_not_many() -> None:
         json_object(b'{"a": [' + b"1," * (MAX_STRUCTURE // 2) + b"1]}")
 
 
-@given(st.dictionaries(st.text(), JSON))
+@given(st.dictionaries(st.text(), JSON, max_size=3))
+@settings(max_examples=30, deadline=None)
 def test_what_is_written_is_read(value: dict[str, object]) -> None:
     assert json_object(json.dumps(value).encode()) == value
 
