@@ -48,6 +48,7 @@ _HUGE_REFERENCE: Final = re.compile(r"&#\d{10,}+;?")
 
 def tokens(html: str) -> Iterator[Token]:
     """The tokens in order; never raises."""
+    html = html.replace("\0", "")
     position, end = 0, len(html)
     while position < end:
         opening = html.find("<", position)
