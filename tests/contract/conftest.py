@@ -10,18 +10,14 @@ import pytest
 
 from rejoinder.mailauth.dkim.sign import Signer
 from tests.contract.desk import Desk, OpenDesk, desks
-from tests.contract.node import Node, NodeMissing
+from tests.contract.node import Node, running
 
 
 @pytest.fixture(scope="session")
 def node() -> Iterator[Node]:
-    """Node with the official client and mailparser; without them these tests prove nothing, and fail."""
-    try:
-        node = Node.start()
-    except NodeMissing as error:
-        pytest.fail(str(error), pytrace=False)
-    yield node
-    node.close()
+    """Node with the official client and mailparser."""
+    with running() as node:
+        yield node
 
 
 @pytest.fixture

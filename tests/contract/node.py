@@ -11,21 +11,33 @@ import asyncio
 import json
 import subprocess
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from threading import Thread
-from typing import Final, Self, TypeAlias
+from typing import Final, Self
 
-Json: TypeAlias = "Mapping[str, Json] | list[Json] | str | int | float | bool | None"
+import pytest
 
 _FOLDER: Final = Path(__file__).parents[1] / "node"
 
 
 class NodeMissing(Exception):
     """Node or its packages are not there."""
+
+
+@contextmanager
+def running() -> Iterator[Node]:
+    """Node for as long as tests need it; without it they would prove nothing, so they fail."""
+    try:
+        node = Node.start()
+    except NodeMissing as error:
+        pytest.fail(str(error), pytrace=False)
+    yield node
+    node.close()
 
 
 class Node:
