@@ -27,7 +27,7 @@ from rejoinder.dispatch.run import Finisher, GoingOn, RunHandler
 from rejoinder.dns import Resolver
 from rejoinder.dns.live import LiveResolver
 from rejoinder.errors import ListenError
-from rejoinder.ids import Ids, Randomness
+from rejoinder.ids import Ids, Randomness, buffered
 from rejoinder.ingress.accept import Acceptor
 from rejoinder.ingress.commit import Committer
 from rejoinder.ingress.server import SmtpServer
@@ -77,7 +77,7 @@ class Server:
 
     def __init__(self, config: Config, surroundings: Surroundings, store: SqliteStore, secret: bytes) -> None:
         clock = self._clock = surroundings.clock
-        ids = Ids(surroundings.randomness)
+        ids = Ids(buffered(surroundings.randomness))
         hostname = config.ingress.hostname or socket.getfqdn()
         owner = f"{hostname}-{ids.unique(clock.now())}"
         resolver = surroundings.resolver or LiveResolver(config.dns)

@@ -8,6 +8,7 @@ has 128 (RFC 9562 §5.7).
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 from collections.abc import Callable
@@ -21,11 +22,27 @@ Randomness = Callable[[int], bytes]
 """Gives that many random bytes; ``os.urandom`` in production, seeded in tests."""
 
 ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+_FROM_BASE32: Final = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", ALPHABET.encode())
 
 
 def crockford(value: int) -> str:
     """26 characters for an integer below 2**128, most significant first."""
-    return "".join(ALPHABET[(value >> shift) & 31] for shift in range(125, -1, -5))
+    # 26 characters are 130 bits; six more make whole octets.
+    return base64.b32encode((value << 6).to_bytes(17, "big"))[:26].translate(_FROM_BASE32).decode("ascii")
+
+
+def buffered(source: Randomness, size: int = 4096) -> Randomness:
+    """The same randomness, taken from its source in larger pieces: a mail needs a dozen ids."""
+    left = b""
+
+    def take(octets: int) -> bytes:
+        nonlocal left
+        if len(left) < octets:
+            left = source(max(size, octets))
+        taken, left = left[:octets], left[octets:]
+        return taken
+
+    return take
 
 
 def is_id(text: str, kind: Kind) -> bool:
