@@ -308,6 +308,33 @@ async def test_a_letter_in_any_charset_is_quoted_readably(desk: Desk, charset: s
     assert text in seen.html
 
 
+async def test_a_letter_in_html_is_quoted_in_both_without_what_runs(desk: Desk) -> None:
+    lines = [
+        b"From: Alice <alice@customer.example>",
+        b"To: support@desk.example",
+        b"Subject: In html",
+        b"Message-ID: <html@customer.example>",
+        b"Date: Sat, 21 Nov 2026 10:00:00 +0000",
+        b"MIME-Version: 1.0",
+        b"Content-Type: text/html; charset=utf-8",
+        b"Content-Transfer-Encoding: 8bit",
+        b"",
+        "<p onclick='steal()'>Grüße</p><script>steal()</script></blockquote></div><p>Ende".encode(),
+        b"",
+    ]
+    email = await desk.received(b"\r\n".join(lines))
+    await desk.call("reply", email.id, {"from": "support@desk.example", "html": "<p>Danke.</p>"})
+    seen = await opened(desk.node, (await desk.arrived()).raw)
+    assert seen.text is not None
+    assert seen.text.startswith("Danke.\n")
+    assert [line for line in seen.text.split("\n") if line.startswith("> ")] == ["> Grüße", "> Ende"]
+    assert seen.html is not None
+    assert "steal" not in seen.html
+    quoted = seen.html[seen.html.index("<blockquote") : seen.html.index("</blockquote>")]
+    assert "<p>Grüße</p>" in quoted
+    assert "<p>Ende" in quoted
+
+
 async def test_a_conversation_is_one_thread_to_every_reader(desk: Desk) -> None:
     raw, ids, threads = desk.house.alice.write(SUPPORT, "Grüße 👍", "First."), [], set()
     for number in range(4):
