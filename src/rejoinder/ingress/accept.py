@@ -32,11 +32,11 @@ from rejoinder.ingress.commit import REMEMBERED, Committer, SeenElsewhere
 from rejoinder.ingress.decide import Handling, overall
 from rejoinder.ingress.session import Client, Delivery
 from rejoinder.ingress.settings import IngressSettings
-from rejoinder.ingress.turns import Turns
 from rejoinder.mailauth.authenticate import authenticate
 from rejoinder.mailauth.verdict import Verdict
 from rejoinder.message.address import Mailbox
 from rejoinder.message.event_key import EventKeys
+from rejoinder.queue.turns import Turns
 from rejoinder.replies.original import Original
 from rejoinder.routing.table import Table, Target, Unroutable
 from rejoinder.runtime.run import LARGE, Assignment, Runner, Try

@@ -7,7 +7,7 @@ import asyncio
 
 import pytest
 
-from rejoinder.ingress.turns import Turns
+from rejoinder.queue.turns import Turns
 
 pytestmark = pytest.mark.anyio
 
