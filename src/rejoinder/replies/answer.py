@@ -202,8 +202,8 @@ class Answering:
             sent=isinstance(record, Sent),
             is_own=lambda mailbox: self._account_of(mailbox.host) == answered.account,
         )
-        author = request.from_.mailbox
-        self._check_author(answered.account, author)
+        self._check_author(answered.account, request.from_.mailbox)
+        author = Mailbox(request.from_.mailbox.local_part, request.from_.mailbox.host)
         if isinstance(record, Email) and not reply_any:
             self._check_original(Original.of(record, original.headers, ours=loaded.ours), author)
         message_id = f"<{self._ids.unique(now)}@{author.host}>"

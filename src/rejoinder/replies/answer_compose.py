@@ -20,14 +20,12 @@ from rejoinder.message.address import Address, Mailbox, parse_address_list, pars
 from rejoinder.message.compose import Draft, compose
 from rejoinder.message.headers import Headers
 from rejoinder.message.parse import ParsedMessage
-from rejoinder.message.quote import quote_text
+from rejoinder.message.quote import attribution, quote_text
 from rejoinder.message.thread import reply_fields
 from rejoinder.message.trace import parse_date
 from rejoinder.replies.compose import on_one_line
 from rejoinder.replies.recipients import Recipients
 from rejoinder.replies.request import ReplyRequest
-
-_NOBODY: Final = Address("", Mailbox("unknown", ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,17 +99,15 @@ def _with_original(text: str, html: str | None, original: ParsedMessage, at: int
     said = original.text
     if said is None and original.html is not None:
         said = to_text(original.html)
-    quotation = quote_text(author, date, said or "")
-    text = f"{text.rstrip()}\n\n{quotation}\n"
+    text = f"{text.rstrip()}\n\n{quote_text(author, date, said or '')}\n"
     if html is None:
         return text, None
-    attribution, _, _ = quotation.partition("\n")
-    return text, append(html, quote_html(attribution, original.html, original.text))
+    return text, append(html, quote_html(attribution(author, date), original.html, said))
 
 
-def _author(headers: Headers) -> Address:
+def _author(headers: Headers) -> Address | None:
     authors = parse_address_list(headers.get("From", ""), 1)
-    return replace(authors[0], display_name=on_one_line(authors[0].display_name)) if authors else _NOBODY
+    return replace(authors[0], display_name=on_one_line(authors[0].display_name)) if authors else None
 
 
 def _date(headers: Headers, at: int) -> str | int:

@@ -30,7 +30,7 @@ from rejoinder.store.unit import Store, Unit
 from tests.store.samples import EMAIL, NOW
 from tests.unit.replies.originals import PROVEN
 
-DOMAINS: Final = {"desk.example": "default", "shop.example": "default", "other.example": "other"}
+DOMAINS: Final = {"desk.example": "default", "xn--bcher-kva.example": "default", "other.example": "other"}
 MAIL: Final = (
     "From: Ann Example <ann@customer.example>\r\n"
     "To: support@desk.example, ben@customer.example\r\n"

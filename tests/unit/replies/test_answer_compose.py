@@ -73,6 +73,13 @@ def test_an_original_in_html_alone_is_quoted_as_text_too() -> None:
     assert (built(ReplyRequest(FROM, text="Water."), HTML).text or "").endswith("wrote:\n> It burns.\n")
 
 
+def test_an_original_whose_html_is_too_large_to_quote_as_html_is_quoted_as_text() -> None:
+    large = HTML + "and more " * 120_000
+    html = built(ReplyRequest(FROM, html="<p>Water.</p>"), large).html or ""
+    assert html.count("and more") == 120_000
+    assert "<b>burns</b>" not in html
+
+
 @pytest.mark.parametrize("original", [PLAIN, BOTH, HTML])
 def test_nothing_is_quoted_when_the_original_is_not_included(original: str) -> None:
     request = ReplyRequest(FROM, text="Water.", html="<p>Water.</p>", include_original=False)
@@ -83,7 +90,7 @@ def test_nothing_is_quoted_when_the_original_is_not_included(original: str) -> N
 
 def test_an_original_that_says_nothing_is_quoted_as_nothing() -> None:
     text = built(ReplyRequest(FROM, text="Water."), "Subject: x\n\n").text or ""
-    assert text == "Water.\n\nOn Thu, 01 Jan 2026 00:00:00 +0000, unknown wrote:\n>\n"
+    assert text == "Water.\n\nOn Thu, 01 Jan 2026 00:00:00 +0000, Unknown Sender wrote:\n>\n"
 
 
 @pytest.mark.parametrize(
