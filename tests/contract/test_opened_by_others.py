@@ -319,7 +319,7 @@ async def test_a_letter_in_html_is_quoted_in_both_without_what_runs(desk: Desk) 
         b"Content-Type: text/html; charset=utf-8",
         b"Content-Transfer-Encoding: 8bit",
         b"",
-        "<p onclick='steal()'>Grüße</p><script>steal()</script></blockquote></div><p>Ende".encode(),
+        "<p onclick='steal()'>Grüße</p><script>steal()</script></blockquote></div><p>Schluss".encode(),
         b"",
     ]
     email = await desk.received(b"\r\n".join(lines))
@@ -327,12 +327,12 @@ async def test_a_letter_in_html_is_quoted_in_both_without_what_runs(desk: Desk) 
     seen = await opened(desk.node, (await desk.arrived()).raw)
     assert seen.text is not None
     assert seen.text.startswith("Danke.\n")
-    assert [line for line in seen.text.split("\n") if line.startswith("> ")] == ["> Grüße", "> Ende"]
+    assert [line for line in seen.text.split("\n") if line.startswith("> ")] == ["> Grüße", "> Schluss"]
     assert seen.html is not None
     assert "steal" not in seen.html
     quoted = seen.html[seen.html.index("<blockquote") : seen.html.index("</blockquote>")]
     assert "<p>Grüße</p>" in quoted
-    assert "<p>Ende" in quoted
+    assert "<p>Schluss" in quoted
 
 
 async def test_a_conversation_is_one_thread_to_every_reader(desk: Desk) -> None:
