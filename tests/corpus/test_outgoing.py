@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Answering all of the shared mail: whom we answer, how the answer threads, and that nothing breaks it."""
+"""What leaves: answers to all of the shared mail, and what each shared answer of a next hop does to them."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TypedDict
 
+import pytest
 import yaml
 
+from rejoinder.dns.zone import Zone
 from rejoinder.errors import ReplyRefused
 from rejoinder.mailauth.verdict import (
     DmarcResult,
@@ -25,6 +27,8 @@ from rejoinder.replies.original import Original
 from rejoinder.replies.report import compose_report
 from rejoinder.replies.rules import Case, Proposal, Usage, judge
 from rejoinder.replies.settings import RepliesSettings
+from rejoinder.store.records import DeliveryStatus
+from tests.unit.outbound.post import Host, open_post
 
 ALICE, INBOX = Mailbox("alice", "sender.test"), Mailbox("inbox", "local.test")
 NOW = 1_767_225_600_000_000
@@ -122,3 +126,59 @@ def test_every_real_mail_sent_as_a_reply_leaves_or_is_refused(corpora: Path) -> 
             except ReplyRefused:
                 refused += 1
     assert 0 < refused < 320
+
+
+class NextHop(TypedDict):
+    name: str
+    at: str
+    reply: str | None
+    action: str
+
+
+@pytest.mark.anyio
+async def test_the_shared_answers_of_next_hops_do_what_they_say(corpora: Path, tmp_path: Path) -> None:
+    cases: list[NextHop] = yaml.safe_load((corpora / "outgoing" / "outgoing-own.yml").read_text())["cases"]
+    assert len(cases) >= 7
+    for case in cases:
+        status, last_reply, second = await _delivered(tmp_path / case["name"], case)
+        match case["action"].split(" "):
+            case ["delivered"]:
+                assert status is DeliveryStatus.DELIVERED, case["name"]
+            case ["retry"]:
+                assert (status, second.sessions) == (DeliveryStatus.DEFERRED, 0), case["name"]
+            case ["next", "MX,", "then", *_]:
+                # The one behind it takes the mail; test_deliver tells what comes of it without one.
+                assert (status, len(second.received)) == (DeliveryStatus.DELIVERED, 1), case["name"]
+            case ["bounce", *code]:
+                assert status is DeliveryStatus.BOUNCED, case["name"]
+                assert "".join(code) in (last_reply or ""), case["name"]
+            case other:
+                raise AssertionError(other)
+
+
+async def _delivered(folder: Path, case: NextHop) -> tuple[DeliveryStatus, str | None, Host]:
+    """What becomes of a delivery to two MX, of which the first answers as the case says."""
+    reply, second = case["reply"] or "", Host()
+    zone: Zone | None = None
+    first = Host()
+    match case["at"]:
+        case "DNS":
+            zone = Zone({"c.example": {"MX": [reply.removeprefix("MX ")]}})
+        case "connect":
+            first = Host(greeting="")
+        case "greeting":
+            first = Host(greeting=reply)
+        case "RCPT":
+            first = Host(recipients={"alice": reply})
+        case "end of DATA":
+            first = Host(end=reply)
+        case other:
+            raise AssertionError(other)
+    async with open_post(folder, second, first, zone=zone) as post:
+        if zone is None:
+            post.zone.remove("c.example")
+            post.zone.add("c.example", "MX", "1 mx2.c.example", "2 mx1.c.example")
+        sent_id = await post.submit()
+        await post.attempt()
+        delivery = await post.delivery(sent_id)
+        return delivery.status, delivery.last_reply, second
