@@ -260,14 +260,19 @@ class Answering:
         return None
 
     def _spend_budget(self, submission: Submission, thread_id: str, since: int) -> Unit[None]:
-        account = submission.sent.account
-        in_thread = yield from sent.count_since(
-            account, API, correspondent=None, thread_id=thread_id, since=since
-        )
+        account, settings = submission.sent.account, self._settings
+        in_thread = to_correspondent = 0
+        if settings.api_per_thread:
+            in_thread = yield from sent.count_since(
+                account, API, correspondent=None, thread_id=thread_id, since=since
+            )
         for delivery in submission.deliveries:
             to = delivery.forward_path
-            count = yield from sent.count_since(account, API, correspondent=to, thread_id=None, since=since)
-            refusal = judge_api_budget(to, Usage(0, count, in_thread), self._settings)
+            if settings.api_per_correspondent:
+                to_correspondent = yield from sent.count_since(
+                    account, API, correspondent=to, thread_id=None, since=since
+                )
+            refusal = judge_api_budget(to, Usage(0, to_correspondent, in_thread), settings)
             if refusal is not None:
                 raise refusal
 
