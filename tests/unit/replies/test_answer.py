@@ -527,3 +527,14 @@ async def test_when_the_store_cannot_keep_it_nothing_is_sent_and_the_client_may_
     assert (refused.value.http_status, refused.value.headers) == (500, {"x-should-retry": "true"})
     assert await desk.sent_count() == 0
     assert desk.clock.now() == NOW
+
+
+async def test_when_a_large_message_cannot_be_written_nothing_is_sent(desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "raw").write_bytes(b"where the folder should be")
+    request = replace(HELLO, attachments=(Attached("a.bin", "application/octet-stream", b"\0" * (1 << 20)),))
+    with pytest.raises(SendNotStored):
+        await desk.reply(await desk.receive(), request, key="k")
+    assert await desk.sent_count() == 0
+    (tmp_path / "raw").unlink()
+    row, _, _ = await desk.sent(await desk.reply(await desk.receive(), request, key="k"))
+    assert row.raw_size > 1 << 20
