@@ -7,7 +7,8 @@ transaction writes everything: the answer under its key, what it takes of the bu
 the submission. So whatever dies at whatever moment, a request that is repeated under its key sends once.
 
 The surprise: of equal requests at once the others wait for the first, and those of another process lose
-against the unique index and give the winner's answer; no state "in progress" can be left behind.
+against the unique index and give the winner's answer; no state "in progress" can be left behind
+(docs/adr/0010).
 """
 
 from __future__ import annotations
