@@ -510,3 +510,12 @@ async def test_a_watched_file_is_reloaded_when_it_changes(tmp_path: Path) -> Non
         await until(lambda: rig.host.pids("desk") != [before])
         assert (await rig.run()).log == "number two\n"
         watch.cancel()
+
+
+async def test_a_worker_that_the_configuration_names_no_more_is_a_failure_with_a_sentence(
+    tmp_path: Path,
+) -> None:
+    async with worker(tmp_path, "async def email(message): pass") as rig:
+        ended = await rig.host.run("gone", mail(), Judge())
+    assert ended.ending is Ending.EXCEPTION
+    assert "no [[worker]] is named 'gone'" in ended.error

@@ -18,7 +18,7 @@ from rejoinder.clock import Clock
 from rejoinder.errors import ConfigError
 from rejoinder.runtime.pool import Pool
 from rejoinder.runtime.settings import WorkerEntry, WorkersSettings
-from rejoinder.runtime.values import Actions, Ended, Host, MessageEvent
+from rejoinder.runtime.values import Actions, Ended, Ending, Host, MessageEvent
 from rejoinder.runtime.zygote import Zygote
 
 _LOG: Final = logging.getLogger("rejoinder.runtime")
@@ -60,7 +60,13 @@ class WorkerHost(Host):
 
     async def run(self, worker: str, event: MessageEvent, actions: Actions) -> Ended:
         """Run the worker on the mail and tell how it ended; waits for room first."""
-        return await self._pools[worker].run(event, actions)
+        pool = self._pools.get(worker)
+        if pool is None:
+            # A mail that waits for a worker which the configuration no longer names.
+            return Ended(
+                Ending.EXCEPTION, error=f"no [[worker]] is named {worker!r}; put it back, or drop the mail"
+            )
+        return await pool.run(event, actions)
 
     def pids(self, worker: str) -> list[int]:
         """The process ids of the worker's children, for people."""
