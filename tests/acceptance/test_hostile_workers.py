@@ -198,11 +198,9 @@ class Scene:
     async def answers_to(self, email: Email) -> int:
         """How many answers came to a mail, when all that are stored have come."""
         expected = len(await self.house.sent(email))
-        while True:
-            came = sum(self._answers(delivery.raw, email) for delivery in self.house.sink.received)
-            if came >= expected:
-                return came
-            await asyncio.sleep(0)
+        while (came := sum(self._answers(each.raw, email) for each in self.house.sink.received)) < expected:
+            await self.house.sink.next()
+        return came
 
     @staticmethod
     def _answers(raw: bytes, email: Email) -> bool:
@@ -238,7 +236,7 @@ async def scene(
                 worker=[{"name": "desk", "file": path, "variables": {"gate": str(gate.path)}}],
                 workers={
                     "hold": "300ms",
-                    "time_limit": "1s",
+                    "time_limit": "1200ms",
                     "grace": "300ms",
                     "retries": [],
                     "memory": "512MiB",
