@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 
 from rejoinder.api import render, wire
 from rejoinder.api.gate import Gate
@@ -31,7 +31,8 @@ _MAX_OFFSET: Final = 1 << 53
 def mail_routes(gate: Gate, store: Store, raw: RawStore, is_held: IsHeld) -> APIRouter:
     """The routes below ``/mail``."""
     mail = _Mail(gate, store, raw, is_held)
-    router = APIRouter(prefix="/mail")
+    # Before anything else is judged: who has no key learns nothing about parameters.
+    router = APIRouter(prefix="/mail", dependencies=[Depends(mail.admit)])
     router.add_api_route("", mail.listing, summary="List received mail, the newest first")
     router.add_api_route("/{email_id}", mail.detail, summary="Read a received mail")
     router.add_api_route("/{email_id}/trace", mail.trace, summary="See what became of a received mail")
@@ -51,7 +52,7 @@ class _Mail:
         limit: Annotated[int, Query(ge=1, le=100)] = 50,
         offset: Annotated[int, Query(ge=0, le=_MAX_OFFSET)] = 0,
     ) -> wire.MailList:
-        account = await self._account(request)
+        account: str = request.state.account
         page, total = await self._store.read(lambda: emails.listing(account, limit, offset))
         return wire.MailList(
             emails=[render.item(email) for email in page],
@@ -70,11 +71,12 @@ class _Mail:
         email = await self._email(request, email_id)
         return await self._store.read(lambda: _trace(email))
 
-    async def _account(self, request: Request) -> str:
-        return (await self._gate.admit(request, Scope.MAIL_READ)).account
+    async def admit(self, request: Request) -> None:
+        key = await self._gate.admit(request, Scope.MAIL_READ)
+        request.state.account = key.account
 
     async def _email(self, request: Request, email_id: str) -> Email:
-        account = await self._account(request)
+        account: str = request.state.account
         if is_id(email_id, "email"):
             if self._is_held(account, email_id):
                 raise EmailNotYetAccepted(field="id")
