@@ -33,6 +33,7 @@ from rejoinder.ingress.commit import Committer
 from rejoinder.ingress.server import SmtpServer
 from rejoinder.outbound.deliver import DeliverHandler
 from rejoinder.outbound.keys import load_signers
+from rejoinder.outbound.mx import listens_at
 from rejoinder.outbound.pool import Pool, PoolSettings
 from rejoinder.outbound.sign import Signing
 from rejoinder.queue.worker import QueueWorker
@@ -116,6 +117,7 @@ class Server:
             ids=ids,
             settings=config.outbound,
             ehlo=config.outbound.ehlo or hostname,
+            is_ours=lambda hop: listens_at(self.smtp_addresses, hop),
         )
         run = RunHandler(store, raw_store, runner, concluder, finisher)
         self._queue = QueueWorker(store, clock, config.queue, owner, {RUN: run, DELIVER: deliver})

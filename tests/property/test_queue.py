@@ -104,6 +104,7 @@ class Queue(RuleBasedStateMachine):
         for job in taken:
             assert self.is_claimable(before[job.id])
             assert job == self.jobs[job.id]
+            assert job.tries >= 1
         busy = Counter(job.lane for job in self.jobs.values() if job.state is JobState.LEASED)
         was_busy = Counter(job.lane for job in before.values() if job.state is JobState.LEASED)
         for lane in {job.lane for job in taken}:
@@ -137,7 +138,13 @@ class Queue(RuleBasedStateMachine):
     def retry(self, claim: Job, wait: float) -> None:
         due = after(self.clock.at, wait)
         if self.ends(claim, jobs.retry(claim, due)):
-            self.jobs[claim.id] = replace(self.ready(claim.id), due_at=due, interrupted=False)
+            self.jobs[claim.id] = replace(self.ready(claim.id), due_at=due, interrupted=False, failures=0)
+
+    @rule(claim=claims, wait=waits)
+    def put_back(self, claim: Job, wait: float) -> None:
+        due = after(self.clock.at, wait)
+        if self.ends(claim, jobs.put_back(replace(claim, failures=claim.failures + 1), due)):
+            self.jobs[claim.id] = replace(self.cut(claim.id), due_at=due, failures=claim.failures + 1)
 
     @rule(claim=claims)
     def release(self, claim: Job) -> None:
@@ -158,7 +165,11 @@ class Queue(RuleBasedStateMachine):
     def server_starts(self) -> None:
         self.session.run(jobs.void_leases)
         self.void(lambda job: True)
-        # Lanes in which nothing is left are forgotten, unless they back off still.
+
+    @rule()
+    def lanes_are_forgotten(self) -> None:
+        # Unless they back off still; those that are closed no more are as good as never closed.
+        self.session.run(lambda: jobs.forget_lanes(2))
         self.closed_until = {lane: at for lane, at in self.closed_until.items() if at > self.clock.at}
 
     @rule(claim=claims, wait=waits)
@@ -166,7 +177,12 @@ class Queue(RuleBasedStateMachine):
         if claim.id in self.jobs:
             until = after(self.clock.at, wait)
             self.session.run(lambda: jobs.back_off(claim.lane, until))
-            self.closed_until[claim.lane] = until
+            self.closed_until[claim.lane] = max(until, self.closed_until.get(claim.lane, 0))
+
+    @rule(claim=claims)
+    def open_lane(self, claim: Job) -> None:
+        self.session.run(lambda: jobs.open_lane(claim.lane))
+        self.closed_until.pop(claim.lane, None)
 
     @invariant()
     def the_rows_are_the_models(self) -> None:
@@ -196,9 +212,13 @@ class Queue(RuleBasedStateMachine):
     def ready(self, job_id: str) -> Job:
         return replace(self.jobs[job_id], state=JobState.READY, owner=None, lease_until=None)
 
+    def cut(self, job_id: str) -> Job:
+        ready = self.ready(job_id)
+        return replace(ready, interrupted=True, interruptions=ready.interruptions + 1)
+
     def after_expiry(self, job: Job) -> Job:
         if job.lease_until is not None and job.lease_until <= self.clock.at:
-            return replace(self.ready(job.id), interrupted=True)
+            return self.cut(job.id)
         return job
 
     def is_claimable(self, job: Job) -> bool:
@@ -209,7 +229,7 @@ class Queue(RuleBasedStateMachine):
         assert callable(whose)
         for job in list(self.jobs.values()):
             if job.state is JobState.LEASED and whose(job):
-                self.jobs[job.id] = replace(self.ready(job.id), interrupted=True)
+                self.jobs[job.id] = self.cut(job.id)
 
     def ends(self, claim: Job, unit: Unit[None]) -> bool:
         """Whether this claim is the job's live one, as the store must find too."""

@@ -5,6 +5,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -12,8 +13,9 @@ import pytest
 from rejoinder.clock import after
 from rejoinder.clock.manual import ManualClock
 from rejoinder.errors import LeaseLost
-from rejoinder.store import jobs, seen
+from rejoinder.store import jobs, migration, query, seen
 from rejoinder.store.records import Job, JobState
+from rejoinder.store.session import Session
 from rejoinder.store.unit import Store, Unit
 from tests.store.samples import JOB, NOW, SEEN, job
 
@@ -94,6 +96,16 @@ class TestLanes:
         assert [one.lane for one in await claim(store)] == ["deliver:y.example"]
         await clock.advance(1)
         assert [one.id for one in await claim(store)] == ["job_00001", "job_00003"]
+
+    async def test_a_lane_opens_when_it_is_told_and_the_later_instant_counts_until_then(
+        self, store: Store
+    ) -> None:
+        await enqueue(store, job(1, "deliver:x.example"))
+        for wait in (60, 30):
+            await store.transaction(lambda wait=wait: jobs.back_off("deliver:x.example", after(NOW, wait)))  # type: ignore[misc]
+        assert await due(store) == after(NOW, 60)
+        await store.transaction(lambda: jobs.open_lane("deliver:x.example"))
+        assert [one.id for one in await claim(store)] == ["job_00001"]
 
     async def test_a_long_lane_delays_no_other(self, store: Store) -> None:
         await enqueue(store, *(job(n, "run:long", due_at=NOW - 10_000_000 + n) for n in range(10_000)))
@@ -226,11 +238,38 @@ class TestLeases:
         await store.transaction(lambda: jobs.retry(again, NOW))
         assert [one.interrupted for one in await claim(store)] == [False]
 
-    async def test_a_retry_may_say_that_nobody_knows_how_far_it_got(self, store: Store) -> None:
+    async def test_what_is_put_back_is_interrupted_and_keeps_count_of_its_failures(
+        self, store: Store
+    ) -> None:
         await enqueue(store, JOB)
+        for failures in range(3):
+            (one,) = await claim(store)
+            assert (one.failures, one.interrupted) == (failures, failures > 0)
+            failed = replace(one, failures=failures + 1)
+            await store.transaction(lambda failed=failed: jobs.put_back(failed, NOW))  # type: ignore[misc]
         (one,) = await claim(store)
-        await store.transaction(lambda: jobs.retry(one, NOW, interrupted=True))
-        assert [again.interrupted for again in await claim(store)] == [True]
+        await store.transaction(lambda: jobs.retry(one, NOW))
+        assert [(again.failures, again.interrupted) for again in await claim(store)] == [(0, False)]
+
+    async def test_only_what_came_to_a_result_is_a_try(self, store: Store, clock: ManualClock) -> None:
+        await enqueue(store, JOB)
+        ends: list[Callable[[Job], Unit[None]]] = [
+            lambda _: jobs.void_leases("a"),
+            lambda _: jobs.void_leases(),
+            lambda one: jobs.put_back(one, NOW),
+            jobs.release,
+            lambda one: jobs.retry(one, NOW),
+        ]
+        found = []
+        for end in ends:
+            (one,) = await claim(store)
+            found.append((one.attempt, one.tries))
+            await store.transaction(lambda end=end, one=one: end(one))  # type: ignore[misc]
+        await claim(store)
+        await clock.advance(31)
+        (one,) = await claim(store)
+        assert found == [(1, 1), (2, 1), (3, 1), (4, 1), (4, 1)]
+        assert (one.attempt, one.tries) == (6, 2)
 
     async def test_a_renewed_lease_lasts_longer(self, store: Store, clock: ManualClock) -> None:
         await enqueue(store, JOB)
@@ -294,3 +333,31 @@ class TestNextDue:
         assert await due(store) is None
         await claim(store)
         assert await due(store) == after(NOW, LEASE)
+
+
+class TestIdleLanes:
+    async def test_lanes_are_forgotten_a_few_at_a_time_and_only_when_nothing_is_left_in_them(
+        self, store: Store, clock: ManualClock
+    ) -> None:
+        names = ("run:ready", "run:leased", "run:dead", "run:done", "run:closed")
+        await enqueue(store, *(job(n, lane, after(NOW, 60 * (n == 0))) for n, lane in enumerate(names)))
+        _, dead, done, closed = await claim(store)
+        await store.transaction(lambda: jobs.bury(dead))
+        await store.transaction(lambda: jobs.finish(done))
+        await store.transaction(lambda: jobs.finish(closed))
+        await store.transaction(lambda: jobs.back_off("run:closed", after(NOW, 10)))
+        assert [await store.transaction(lambda: jobs.forget_lanes(1)) for _ in range(3)] == [1, 1, 0]
+        await clock.advance(10)
+        assert await store.transaction(lambda: jobs.forget_lanes(9)) == 1
+        await clock.advance(50)
+        assert [one.lane for one in await claim(store)] == ["run:leased", "run:ready"]
+
+    async def test_no_dead_letter_is_looked_at_to_forget_lanes(self, tmp_path: Path) -> None:
+        session = Session(tmp_path / "queue.db", query.load("sqlite"), ManualClock())
+        migration.migrate(session, migration.load(), NOW)
+        text = query.load("sqlite")["lane_forget"].text.replace(":now", "0").replace(":limit", "9")
+        steps = [str(row[3]) for row in session.control(f"EXPLAIN QUERY PLAN {text}")]
+        session.close()
+        assert any("USING INDEX job_leased (lane=?)" in step for step in steps), steps
+        assert any("lane_idle" in step for step in steps), steps
+        assert not any(step.startswith("SCAN job") for step in steps), steps

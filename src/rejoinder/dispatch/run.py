@@ -27,7 +27,7 @@ from rejoinder.runtime.source import Stored
 from rejoinder.smtp.grammar import read_mailbox
 from rejoinder.store import emails, events, jobs, raws, runs, sent
 from rejoinder.store.raw import RawStore
-from rejoinder.store.records import Email, EventKind, Job, Raw, Run, RunState
+from rejoinder.store.records import Email, EmailStatus, Event, EventKind, Job, Raw, Run, RunState
 from rejoinder.store.unit import Store, Unit
 
 _log = structlog.get_logger("dispatch")
@@ -137,6 +137,11 @@ class RunHandler:
         attempt.committed()  # long since: `accept` has nothing to wait for
         await self._finisher.finish(attempt, job)
 
+    async def bury(self, job: Job, error: str) -> None:
+        """Make the run a dead letter; see ``queue.worker.Handler``."""
+        event = self._concluder.dead_letter(job, error)
+        await self._store.transaction(lambda: _bury(job, event, error))
+
     def _started(self, assignment: Assignment) -> Unit[None]:
         yield from runs.update(self._concluder.run(assignment, RunState.RUNNING))
         yield from events.insert(self._concluder.event(assignment, EventKind.RUN_STARTED))
@@ -171,7 +176,7 @@ def _assignment(loaded: _Loaded, job: Job, headers: Headers, source: Stored) -> 
         account=email.account,
         worker=loaded.run.worker,
         run_id=loaded.run.id,
-        attempt=job.attempt,
+        attempt=job.tries,
         event_key=email.event_key,
         event_key_stable=email.event_key_stable,
         original=original,
@@ -191,7 +196,7 @@ def _write(assignment: Assignment, job: Job, end: Conclusion) -> Unit[None]:
         yield from jobs.bury(carried)
     elif end.again_at is None:
         yield from jobs.finish(carried)
-    elif end.tries < job.attempt:
+    elif end.tries < job.tries:
         yield from jobs.release(carried)  # a neighbour's fault does not count
     else:
         yield from jobs.retry(carried, end.again_at)
@@ -201,3 +206,13 @@ def _write(assignment: Assignment, job: Job, end: Conclusion) -> Unit[None]:
     yield from runs.update(end.run)
     yield from emails.set_status(email.id, end.status)
     yield from write(end, email.thread_id)
+
+
+def _bury(job: Job, event: Event, error: str) -> Unit[None]:
+    yield from jobs.bury(job)
+    run = yield from runs.get(job.subject_id)
+    if run is None:
+        return
+    yield from runs.update(replace(run, state=RunState.DEAD_LETTERED, ended_at=event.at, error=error))
+    yield from emails.set_status(run.email_id, EmailStatus.FAILED)
+    yield from events.insert(event)

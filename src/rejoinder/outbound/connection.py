@@ -117,18 +117,18 @@ class Connection(asyncio.Protocol):
 
         A session that the next hop refuses is a Connection too: its ``send`` says so.
         """
+        connection = cls(ehlo_name, timeouts, clock, watchdog)
         loop = asyncio.get_running_loop()
-        connecting = loop.create_connection(
-            lambda: cls(ehlo_name, timeouts, clock, watchdog), hop.address, hop.port
-        )
+        connecting = loop.create_connection(lambda: connection, hop.address, hop.port)
         try:
-            made = await within(clock, timeouts.connect, connecting)
+            if await within(clock, timeouts.connect, connecting) is None:
+                return f"no connection within {timeouts.connect:g} s"
+            await connection.until_rest()
         except OSError as error:
             return error.strerror or str(error)
-        if made is None:
-            return f"no connection within {timeouts.connect:g} s"
-        connection = made[1]
-        await connection.until_rest()
+        except asyncio.CancelledError:
+            connection.abort()
+            raise
         return connection
 
     @property
@@ -188,6 +188,11 @@ class Connection(asyncio.Protocol):
         self._is_closing = True
         self._transport.close()
 
+    def abort(self) -> None:
+        """Cut the connection, if there is one."""
+        if self._transport is not None:
+            self._transport.abort()
+
     # --- asyncio.Protocol ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -233,8 +238,7 @@ class Connection(asyncio.Protocol):
             return
         self._sender.note(f"timed out waiting for the answer to {stage}")
         self._sender.receive_eof()
-        if self._transport is not None:
-            self._transport.abort()
+        self.abort()
         self._wake()
 
     # --- moving on ---

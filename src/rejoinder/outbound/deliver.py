@@ -16,20 +16,20 @@ import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import assert_never
+from typing import Final, assert_never
 
 import structlog
 
-from rejoinder.clock import Clock
+from rejoinder.clock import Clock, after
 from rejoinder.dns import Resolver
 from rejoinder.errors import StoreError
 from rejoinder.ids import Ids
 from rejoinder.outbound.connection import HopResult, NextHop
-from rejoinder.outbound.mx import Unreachable, addresses, next_hops
+from rejoinder.outbound.mx import IsOurs, Unreachable, addresses, next_hops
 from rejoinder.outbound.pool import Pool
 from rejoinder.outbound.settings import OutboundSettings
 from rejoinder.outbound.sign import Signing
-from rejoinder.queue.backoff import Jitter, next_due
+from rejoinder.queue.backoff import Jitter, end_of, next_due
 from rejoinder.smtp.envelope import Envelope
 from rejoinder.smtp.grammar import read_mailbox
 from rejoinder.smtp.reply import Reply
@@ -40,6 +40,9 @@ from rejoinder.store.records import Delivery, DeliveryStatus, Event, EventKind, 
 from rejoinder.store.unit import Store, Unit
 
 _log = structlog.get_logger("outbound")
+
+_LONGEST_REPLY: Final = 1024
+_LONGEST_BACK_OFF: Final = 300.0
 
 _UNSETTLED = (DeliveryStatus.QUEUED, DeliveryStatus.DEFERRED)
 _EVENT_OF = {
@@ -56,8 +59,10 @@ class _Attempt:
 
     replies: tuple[tuple[Delivery, Reply | None], ...]
     dialogue: tuple[str, ...]
-    hop: str
-    uncertain: bool
+    hop: str = ""
+    uncertain: bool = False
+    is_up: bool | None = None
+    """Whether a host took a session, which tells something about the whole lane; None if none was asked."""
 
 
 class DeliverHandler:
@@ -75,6 +80,7 @@ class DeliverHandler:
         ids: Ids,
         settings: OutboundSettings,
         ehlo: str,
+        is_ours: IsOurs,
         jitter: Jitter = random.random,
     ) -> None:
         self._store = store
@@ -86,6 +92,7 @@ class DeliverHandler:
         self._ids = ids
         self._settings = settings
         self._ehlo = ehlo
+        self._is_ours = is_ours
         self._jitter = jitter
 
     async def handle(self, job: Job) -> None:
@@ -98,7 +105,11 @@ class DeliverHandler:
         message, deliveries, raw = loaded
         author = read_mailbox(message.author)
         content = await self._signing.signed(author.host, await self._raws.load(raw), self._clock.now())
-        attempt = await self._attempt(message, deliveries, domain, content)
+        if content is None:
+            # RFC 7372 §3.1; ours is never to leave unsigned, and a key can come back.
+            attempt = _told(deliveries, Reply.of(451, "4.7.20", f"no DKIM key for {author.host}"))
+        else:
+            attempt = await self._attempt(message, deliveries, domain, content)
         try:
             await self._record(job, message, attempt)
         except StoreError as error:
@@ -106,38 +117,46 @@ class DeliverHandler:
             # interrupted, and the attempt that repeats this one is marked; given back it would not be.
             _log.error("outbound.attempt_not_recorded", job_id=job.id, sent_id=message.id, error=error.text)
 
+    async def bury(self, job: Job, error: str) -> None:
+        """Make the delivery a dead letter; see ``queue.worker.Handler``."""
+        message = await self._store.read(lambda: sent.by_id(job.subject_id))
+        step = EventKind.DEAD_LETTERED
+        event = None if message is None else self._event(message, step, kind=job.kind, error=error)
+        await self._store.transaction(lambda: _bury(job, event))
+
     async def _attempt(
         self, message: Sent, deliveries: Sequence[Delivery], domain: str, content: bytes
     ) -> _Attempt:
         hops = await self._hops(domain)
         if isinstance(hops, Unreachable):
-            reply = Reply.of(550 if hops.permanent else 451, hops.status, hops.reason)
-            return _Attempt(tuple((each, reply) for each in deliveries), (), "", False)
-        envelope = Envelope(
-            None if message.reverse_path is None else read_mailbox(message.reverse_path),
-            tuple(read_mailbox(each.forward_path) for each in deliveries),
-            len(content),
-        )
-        hop, result, dialogue = await self._talk(hops, envelope, content)
-        replies = tuple(
-            (each, outcome.reply) for each, outcome in zip(deliveries, result.outcomes, strict=True)
-        )
-        if result.state == "greeting-refused":
-            # RFC 5321 §3.1: a host that refuses the session says nothing about the mail.
-            replies = tuple((each, _later(reply)) for each, reply in replies)
-        return _Attempt(replies, dialogue, hop.name, result.state == "uncertain")
+            return _told(deliveries, Reply.of(550 if hops.permanent else 451, hops.status, hops.reason))
+        return await self._talk(hops, message, deliveries, content)
 
     async def _talk(
-        self, hops: Sequence[NextHop], envelope: Envelope, content: bytes
-    ) -> tuple[NextHop, HopResult, tuple[str, ...]]:
-        """Try the next hops until one answers for the mail, or may have taken it."""
-        dialogue: tuple[str, ...] = ()
+        self, hops: Sequence[NextHop], message: Sent, deliveries: Sequence[Delivery], content: bytes
+    ) -> _Attempt:
+        """Try the next hops until one answers for the mail, or may have taken it.
+
+        Whom a next hop has refused for good before it was lost is not named to the next one.
+        """
+        replies: dict[str, Reply | None] = {}
+        asked: list[tuple[NextHop, HopResult]] = []
+        unsettled = deliveries
         for hop in hops:
-            result = await self._pool.send(hop, self._ehlo, envelope, content)
-            dialogue += (f"({hop.name} [{hop.address}]:{hop.port})", *result.dialogue)
-            if result.state in ("answered", "uncertain") or hop is hops[-1]:
-                return hop, result, dialogue
-        raise AssertionError("there is always a next hop")
+            result = await self._pool.send(hop, self._ehlo, _envelope(message, unsettled, content), content)
+            asked.append((hop, result))
+            replies |= _replies(unsettled, result)
+            unsettled = [each for each in unsettled if not _is_settled(replies[each.forward_path])]
+            if result.state in ("answered", "uncertain") or not unsettled:
+                break
+        last, result = asked[-1]
+        return _Attempt(
+            tuple((each, replies[each.forward_path]) for each in deliveries),
+            tuple(line for hop, result in asked for line in _dialogue(hop, result)),
+            last.name,
+            uncertain=result.state == "uncertain",
+            is_up=result.state not in ("unreachable", "greeting-refused"),
+        )
 
     async def _hops(self, domain: str) -> Sequence[NextHop] | Unreachable:
         settings = self._settings
@@ -148,6 +167,7 @@ class DeliverHandler:
                     self._resolver,
                     port=settings.mx_port,
                     allow_private=settings.allow_private_mx,
+                    is_ours=self._is_ours,
                     shuffle=random.shuffle,
                 )
             case "relay":
@@ -156,20 +176,31 @@ class DeliverHandler:
 
     async def _record(self, job: Job, message: Sent, attempt: _Attempt) -> None:
         now = self._clock.now()
-        due = next_due(self._settings.schedule, job.attempt, now, self._jitter)
+        due = self._due(job, now)
         results = [
             replace(
                 delivery,
                 status=_status(reply, due),
                 attempts=delivery.attempts + 1,
-                last_reply=None if reply is None else str(reply),
+                last_reply=None if reply is None else str(reply)[:_LONGEST_REPLY],
                 uncertain=delivery.uncertain or (attempt.uncertain and reply is None) or job.interrupted,
                 updated_at=now,
             )
             for delivery, reply in attempt.replies
         ]
         steps = [self._attempted(job, message, attempt), *(self._settled(message, each) for each in results)]
-        await self._store.transaction(lambda: _write(job, results, steps, due))
+
+        def unit() -> Unit[None]:
+            yield from _write(job, results, steps, due)
+            yield from _open_or_close_lane(job, attempt, due, now)
+
+        await self._store.transaction(unit)
+
+    def _due(self, job: Job, now: int) -> int | None:
+        """When to try again; None when the tries are used up, or, in a lane that had to wait, their time."""
+        schedule = self._settings.schedule
+        is_over = now >= end_of(schedule, job.created_at)
+        return None if is_over else next_due(schedule, job.tries, now, self._jitter)
 
     def _attempted(self, job: Job, message: Sent, attempt: _Attempt) -> Event:
         return self._event(
@@ -191,7 +222,7 @@ class DeliverHandler:
             uncertain=delivery.uncertain or None,
         )
 
-    def _event(self, message: Sent, kind: EventKind, **values: Json) -> Event:
+    def _event(self, message: Sent, kind: EventKind, /, **values: Json) -> Event:
         now = self._clock.now()
         return Event(
             self._ids.new("event", now),
@@ -203,6 +234,37 @@ class DeliverHandler:
             message.run_id,
             evidence(**values),
         )
+
+
+def _told(deliveries: Sequence[Delivery], reply: Reply) -> _Attempt:
+    """The attempt that ended before anybody was asked."""
+    return _Attempt(tuple((each, reply) for each in deliveries), ())
+
+
+def _envelope(message: Sent, deliveries: Sequence[Delivery], content: bytes) -> Envelope:
+    return Envelope(
+        None if message.reverse_path is None else read_mailbox(message.reverse_path),
+        tuple(read_mailbox(each.forward_path) for each in deliveries),
+        len(content),
+    )
+
+
+def _dialogue(hop: NextHop, result: HopResult) -> tuple[str, ...]:
+    return (f"({hop.name} [{hop.address}]:{hop.port})", *result.dialogue)
+
+
+def _replies(deliveries: Sequence[Delivery], result: HopResult) -> dict[str, Reply | None]:
+    found = {
+        each.forward_path: outcome.reply for each, outcome in zip(deliveries, result.outcomes, strict=True)
+    }
+    if result.state != "greeting-refused":
+        return found
+    # RFC 5321 §3.1: a host that refuses the session says nothing about the mail.
+    return {path: _later(reply) for path, reply in found.items()}
+
+
+def _is_settled(reply: Reply | None) -> bool:
+    return reply is not None and reply.is_permanent
 
 
 async def relay_hops(host: str, port: int, resolver: Resolver) -> Sequence[NextHop] | Unreachable:
@@ -251,4 +313,19 @@ def _write(job: Job, results: Sequence[Delivery], steps: Sequence[Event], due: i
     for delivery in results:
         yield from sent.update_delivery(delivery)
     for event in steps:
+        yield from events.insert(event)
+
+
+def _open_or_close_lane(job: Job, attempt: _Attempt, due: int | None, now: int) -> Unit[None]:
+    """A host that is down is asked again by the message that is due first, not by all that wait for it."""
+    if attempt.is_up:
+        yield from jobs.open_lane(job.lane)
+    elif attempt.is_up is False:
+        longest = after(now, _LONGEST_BACK_OFF)
+        yield from jobs.back_off(job.lane, longest if due is None else min(due, longest))
+
+
+def _bury(job: Job, event: Event | None) -> Unit[None]:
+    yield from jobs.bury(job)
+    if event is not None:
         yield from events.insert(event)

@@ -2,22 +2,39 @@
 """Where mail for a domain is delivered: its MX records, in the order to be tried (RFC 5321 §5.1).
 
 Values come back, nothing is raised: next hops, or a failure that says for good or for now in the words of
-RFC 3463. The surprise: an MX at a loopback or private address is a failure for good unless the operator
-allows it, because whoever can publish an MX could otherwise make us talk to our own network.
+RFC 3463. The surprise: an MX at a loopback or private address, or where we listen ourselves, is a failure
+for good unless the operator allows it, because whoever can publish an MX could otherwise make us talk to our
+own network, or to ourselves without an end.
 """
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Callable, Sequence
+import socket
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from itertools import groupby
+from typing import Final
 
 from rejoinder.dns import Answer, Question, Rcode, Resolver
 from rejoinder.outbound.connection import NextHop
 
 Shuffle = Callable[[list[str]], None]
 """Shuffles in place: equal preferences are tried in random order."""
+
+
+IsOurs = Callable[[NextHop], bool]
+"""Whether a next hop is ourselves."""
+
+# Addresses that lead to the IPv4 address within them, and how many bits stand behind it: IPv4-compatible and
+# IPv4-mapped (RFC 4291 §2.5.5), NAT64 (RFC 6052 §2.1), 6to4 (RFC 3056 §2).
+_HOLDING_IPV4: Final = (
+    (IPv6Network("::/96"), 0),
+    (IPv6Network("::ffff:0:0/96"), 0),
+    (IPv6Network("64:ff9b::/96"), 0),
+    (IPv6Network("2002::/16"), 80),
+)
+_LOCAL_NAT64: Final = IPv6Network("64:ff9b:1::/48")  # RFC 8215
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +48,25 @@ class Unreachable:
 
 
 async def next_hops(
-    domain: str, resolver: Resolver, *, port: int, allow_private: bool, shuffle: Shuffle
+    domain: str,
+    resolver: Resolver,
+    *,
+    port: int,
+    allow_private: bool,
+    is_ours: IsOurs,
+    shuffle: Shuffle,
 ) -> Sequence[NextHop] | Unreachable:
     """The addresses to try for a domain, best first; ``domain`` is in A-labels or an address literal."""
     if domain.startswith("["):
         hop = _literal(domain, port)
-        return [hop] if allow_private or _is_public(hop) else _not_public(hop)
+        return [hop] if allow_private or _may_be_dialled(hop, is_ours) else _not_public(hop)
     answer = await resolver.query(domain, "MX")
     exchanges = _exchanges(domain, answer, shuffle)
     if isinstance(exchanges, Unreachable):
         return exchanges
     answers = await addresses(exchanges, resolver)
     hops = [NextHop(each.question.name, host, port) for each in answers for host in each.hosts]
-    allowed = [hop for hop in hops if allow_private or _is_public(hop)]
+    allowed = [hop for hop in hops if allow_private or _may_be_dialled(hop, is_ours)]
     return allowed or _none(exchanges, answers, hops)
 
 
@@ -86,15 +109,41 @@ def _literal(domain: str, port: int) -> NextHop:
     return NextHop(domain, address, port)
 
 
-def _is_public(hop: NextHop) -> bool:
-    address = ipaddress.ip_address(hop.address)
-    return address.is_global and not address.is_multicast
+def _may_be_dialled(hop: NextHop, is_ours: IsOurs) -> bool:
+    address = _meant(ip_address(hop.address))
+    return address.is_global and not address.is_multicast and address not in _LOCAL_NAT64 and not is_ours(hop)
+
+
+def _meant(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """The address that is reached in the end."""
+    for network, bits in _HOLDING_IPV4:
+        if address in network:
+            return IPv4Address(int(address) >> bits & 0xFFFFFFFF)
+    return address
+
+
+def listens_at(listeners: Iterable[tuple[str, int]], hop: NextHop) -> bool:
+    """Whether one of these listeners, as address and port, is where the next hop is."""
+    found = {address for address, port in listeners if port == hop.port}
+    listens_everywhere = any(ip_address(address).is_unspecified for address in found)
+    return hop.address in found or (listens_everywhere and _is_of_this_machine(hop.address))
+
+
+def _is_of_this_machine(address: str) -> bool:
+    # Nobody else's address can be bound.
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True
 
 
 def _not_public(hop: NextHop) -> Unreachable:
     return Unreachable(
         True,
         "5.4.4",
-        f"mx-not-public: the only next hop is {hop.name} at {hop.address}, which is not a public address; "
-        "set outbound.allow_private_mx = true if it is meant",
+        f"mx-not-public: the only next hop is {hop.name} at {hop.address}, which is not a public address, or "
+        "our own; set outbound.allow_private_mx = true if it is meant",
     )

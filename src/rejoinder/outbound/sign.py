@@ -15,17 +15,17 @@ from rejoinder.mailauth.dkim.sign import Signer
 
 
 class Signing:
-    """Signs as the domain of the author, where we have its key."""
+    """Signs as the domain of the author; what cannot be signed must not leave."""
 
     def __init__(self, signers: Mapping[str, Signer], threads: int = 2) -> None:
         self._signers = dict(signers)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="dkim")
 
-    async def signed(self, domain: str, raw: bytes, now: int) -> bytes:
-        """The message with our signature in front; unchanged when the domain (in A-labels) has no key."""
+    async def signed(self, domain: str, raw: bytes, now: int) -> bytes | None:
+        """The message with our signature in front; None when the domain (in A-labels) has no key."""
         signer = self._signers.get(domain)
         if signer is None:
-            return raw
+            return None
         field = await asyncio.get_running_loop().run_in_executor(self._pool, signer.sign, raw, now)
         return field + raw
 

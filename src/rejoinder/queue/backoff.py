@@ -27,3 +27,8 @@ def next_due(schedule: Sequence[float], attempt: int, now: int, jitter: Jitter) 
     if attempt > len(schedule):
         return None
     return after(now, schedule[attempt - 1] * (1 + _SPREAD * jitter()))
+
+
+def end_of(schedule: Sequence[float], since: int) -> int:
+    """The instant at which the last try of a schedule is begun at the latest, if nothing holds it up."""
+    return after(since, sum(schedule) * (1 + _SPREAD))

@@ -23,10 +23,10 @@ class QueueSettings(Settings):
         description="How many jobs of one lane may be worked on at once, by kind (run, deliver).",
     )
     failure_schedule: tuple[Duration, ...] = Field(
-        ("1s", "10s", "1m", "5m"),
+        ("1s", "10s", "1m", "5m", "30m", "2h", "6h"),
         min_length=1,
         validate_default=True,
-        description="The waits after a job failed for a fault of the server; the last is repeated for ever.",
+        description="The waits after a job failed for a fault of the server; then it is a dead letter.",
     )
 
     @field_validator("rooms")

@@ -4,8 +4,9 @@
 How a job ends is its handler's to say, in the transaction that holds the result:
 
 - the handler ends the claim (``jobs.finish``, ``retry``, ``bury``): done;
-- it raises: logged, and the job is retried by ``queue.failure_schedule``, for ever, never in a hot loop,
-  interrupted: nobody knows how far it got;
+- it raises: logged, and the job is put back by ``queue.failure_schedule``, interrupted: nobody knows how far
+  it got. When the schedule is used up the handler makes it a dead letter; that the store failed is nobody's
+  fault and is not counted;
 - it returns without ending the claim, or we die: the lease ends, and the job is claimed anew, interrupted;
 - the lease is lost (the machine slept): the handler is cancelled, and whatever it would still commit fails.
 
@@ -18,8 +19,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from traceback import format_exception_only
 from typing import Final, Protocol
 
 import structlog
@@ -33,6 +35,7 @@ from rejoinder.store.records import Job
 from rejoinder.store.unit import Store, Unit
 
 _log: Final = structlog.get_logger(__name__)
+_LONGEST_ERROR: Final = 4096  # characters of an exception that the events of a dead letter show
 
 
 class Handler(Protocol):
@@ -43,6 +46,15 @@ class Handler(Protocol):
 
         Raises:
             Exception: whatever went wrong on our side; the job is tried again later.
+        """
+        ...
+
+    async def bury(self, job: Job, error: str) -> None:
+        """Make the job a dead letter because ``handle`` has failed too often, and say so in its events.
+
+        Raises:
+            LeaseLost: the claim is no longer this owner's; nothing was done.
+            StoreError: nothing was done.
         """
         ...
 
@@ -158,6 +170,9 @@ class QueueWorker:
         except StoreError as error:
             _log.error("queue.claim_failed", code=error.code, error=error.text)
             return None
+        except Exception:  # noqa: BLE001 - a claim that fails must not end the claiming
+            _log.exception("queue.claim_failed")
+            return None
         finally:
             self._is_claiming = False
             self._look_idle()
@@ -170,7 +185,7 @@ class QueueWorker:
 
     async def _begin(self, job: Job) -> None:
         if self._is_draining:
-            await self._give_back(job, lambda: jobs.release(job))
+            await self._ended(job, self._store.transaction(lambda: jobs.release(job)))
             return
         task = asyncio.create_task(self._work(job, self._tasks.get(job.id)), name=f"job {job.id}")
         self._tasks[job.id] = task
@@ -189,23 +204,35 @@ class QueueWorker:
             await self._handlers[job.kind].handle(job)
         except LeaseLost as error:
             _log.warning("queue.lease_lost", job_id=job.id, kind=job.kind, error=error.text)
-        except Exception:  # noqa: BLE001 - whatever it is, the job is tried again
+        except StoreError as error:
+            _log.error("queue.store_failed", job_id=job.id, kind=job.kind, code=error.code, error=error.text)
+            await self._ended(job, self._put_back(job, job.interruptions + 1))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the job is tried again or buried
             _log.exception("queue.job_failed", job_id=job.id, kind=job.kind, attempt=job.attempt)
-            await self._retry(job)
+            await self._ended(job, self._failed(replace(job, failures=job.failures + 1), error))
 
-    async def _retry(self, job: Job) -> None:
+    async def _failed(self, job: Job, error: Exception) -> None:
+        if job.failures <= len(self._settings.failure_schedule):
+            await self._put_back(job, job.failures)
+            return
+        await self._handlers[job.kind].bury(job, _text(error))
+        _log.error("queue.job_buried", job_id=job.id, kind=job.kind, failures=job.failures)
+
+    async def _put_back(self, job: Job, wait: int) -> None:
         schedule = self._settings.failure_schedule
-        due = next_due(schedule, min(job.attempt, len(schedule)), self._clock.now(), self._jitter)
+        due = next_due(schedule, min(wait, len(schedule)), self._clock.now(), self._jitter)
         assert due is not None
         # The next hop may have taken the mail already (RFC 1047): only the record of it may have failed.
-        await self._give_back(job, lambda: jobs.retry(job, due, interrupted=True))
+        await self._store.transaction(lambda: jobs.put_back(job, due))
 
-    async def _give_back(self, job: Job, make: Callable[[], Unit[None]]) -> None:
+    async def _ended(self, job: Job, ending: Awaitable[None]) -> None:
+        """Await an ending of the claim; where that fails, the lease ends by itself if it has not ended."""
         try:
-            await self._store.transaction(make)
+            await ending
         except (LeaseLost, StoreError) as error:
-            # The handler ended the claim before it failed, or the lease will end by itself.
             _log.warning("queue.give_back_failed", job_id=job.id, code=error.code, error=error.text)
+        except Exception:  # noqa: BLE001 - the handler's `bury` is as wrong as its `handle`
+            _log.exception("queue.give_back_failed", job_id=job.id)
 
     async def _renew_for_ever(self) -> None:
         while True:
@@ -214,6 +241,9 @@ class QueueWorker:
                 lost = await self._store.transaction(self._renewal)
             except StoreError as error:
                 _log.error("queue.renewal_failed", code=error.code, error=error.text)
+                continue
+            except Exception:  # noqa: BLE001 - nor must a renewal
+                _log.exception("queue.renewal_failed")
                 continue
             for job_id in lost:
                 if holding := self._held.get(job_id):
@@ -234,6 +264,10 @@ class QueueWorker:
         finally:
             set_.cancel()
             sleep.cancel()
+
+
+def _text(error: Exception) -> str:
+    return "".join(format_exception_only(error)).strip()[:_LONGEST_ERROR]
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,6 +187,20 @@ class Concluder:
             evidence=evidence(worker=assignment.worker, attempt=assignment.attempt, **values),
         )
 
+    def dead_letter(self, job: Job, error: str) -> Event:
+        """The step that says that the job of a run failed too often for a fault of ours."""
+        now = self._clock.now()
+        return Event(
+            id=self._ids.new("event", now),
+            account=job.account,
+            kind=EventKind.DEAD_LETTERED,
+            at=now,
+            email_id=RunPayload.of(job).email_id,
+            sent_id=None,
+            run_id=job.subject_id,
+            evidence=evidence(kind=job.kind, error=error),
+        )
+
     def _ended(
         self,
         assignment: Assignment,

@@ -2,12 +2,12 @@
 """Jobs: things to do, in lanes, under leases.
 
 A job is ready, leased to an owner, or dead; one that is done has no row. Whoever claimed it ends the
-claim by ``finish``, ``retry``, ``release`` or ``bury``, in the transaction that holds the result, and
-each of these raises ``LeaseLost`` when the claim is no longer theirs, so that the result is undone with
-it. A lane lets at most its room of jobs be leased at once and can back off; a claim is shared out
-among the lanes so that the one with the fewest leased jobs is served first, however long the others.
+claim by ``finish``, ``retry``, ``put_back``, ``release`` or ``bury``, in the transaction that holds the
+result, and each of these raises ``LeaseLost`` when the claim is no longer theirs, so that the result is
+undone with it. A lane lets at most its room of jobs be leased at once and can back off; a claim is shared
+out among the lanes so that the one with the fewest leased jobs is served first, however long the others.
 The surprise: claims read lanes, not jobs, because a lane knows when its earliest job is due; every job
-has its lane's row.
+that is ready has its lane's row.
 """
 
 from __future__ import annotations
@@ -85,15 +85,25 @@ def finish(job: Job) -> Unit[None]:
     yield from _end_claim("job_finish", job)
 
 
-def retry(job: Job, due_at: int, *, interrupted: bool = False) -> Unit[None]:
+def retry(job: Job, due_at: int) -> Unit[None]:
     """The job is to be claimed again at an instant, with the payload that the record has.
-
-    ``interrupted`` if nobody knows how far this attempt got.
 
     Raises:
         LeaseLost: the claim is no longer this owner's.
     """
-    yield from _end_claim("job_retry", job, due_at=due_at, payload=job.payload, interrupted=int(interrupted))
+    yield from _end_claim("job_retry", job, due_at=due_at, payload=job.payload)
+    yield from _lane_due(job.lane, job.kind, due_at)
+
+
+def put_back(job: Job, due_at: int) -> Unit[None]:
+    """Nobody knows how far this claim got: to be claimed again at an instant, interrupted.
+
+    The job gets the number of failures that the record has, and keeps its payload.
+
+    Raises:
+        LeaseLost: the claim is no longer this owner's.
+    """
+    yield from _end_claim("job_put_back", job, due_at=due_at, failures=job.failures)
     yield from _lane_due(job.lane, job.kind, due_at)
 
 
@@ -120,14 +130,23 @@ def void_leases(owner: str | None = None) -> Unit[None]:
     """Make everything claimable that this owner holds, or that anybody does: they are dead."""
     if owner is None:
         yield from _ready_again("job_interrupt_all")
-        yield Statement("lane_forget")
     else:
         yield from _ready_again("job_interrupt_owner", owner=owner)
 
 
 def back_off(lane: str, until: int) -> Unit[None]:
-    """Claim nothing in this lane before an instant."""
+    """Claim nothing in this lane before an instant, or the later one that was named before."""
     yield Statement("lane_back_off", {"lane": lane, "until": until})
+
+
+def open_lane(lane: str) -> Unit[None]:
+    """Back off no more; the queue finds the lane open when it looks next."""
+    yield Statement("lane_open", {"lane": lane})
+
+
+def forget_lanes(limit: int) -> Unit[int]:
+    """Drop up to so many lanes in which nothing is left to do; how many it were."""
+    return len((yield Statement("lane_forget", {"limit": limit})))
 
 
 def next_due(kinds: Sequence[str]) -> Unit[int | None]:

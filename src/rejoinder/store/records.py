@@ -274,6 +274,15 @@ class Job:
     created_at: int
     interrupted: bool = False
     """Whether the claim before this one ended without a finish (its owner died)."""
+    interruptions: int = 0
+    """Claims that ended without a result: their owner died, or the handler failed."""
+    failures: int = 0
+    """How often in a row the handler failed."""
+
+    @property
+    def tries(self) -> int:
+        """Claims that came to a result, with this one; a server that is restarted uses up no try."""
+        return self.attempt - self.interruptions
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,3 +28,8 @@ def find(account: str, event_key: str, horizon: int) -> Unit[Seen | None]:
     """The answer recorded for a mail, if it is not older than the horizon."""
     rows = yield Statement("seen_find", {"account": account, "event_key": event_key, "horizon": horizon})
     return record(Seen, rows[0]) if rows else None
+
+
+def forget(horizon: int, limit: int) -> Unit[int]:
+    """Drop up to so many answers that are older than the horizon; how many it were."""
+    return len((yield Statement("seen_forget", {"horizon": horizon, "limit": limit})))

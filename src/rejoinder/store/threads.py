@@ -56,12 +56,6 @@ def name(account: str, message_id: str | None, owner_id: str, thread_id: str, at
     )
 
 
-def owner_of(account: str, message_id: str) -> Unit[str | None]:
-    """The id of the newest mail of ours with this Message-ID."""
-    rows = yield Statement("thread_owner", {"account": account, "message_id": message_id})
-    return text(rows[0], "owner_id") if rows else None
-
-
 def members(account: str, thread_id: str) -> Unit[list[tuple[str, int]]]:
     """The ids of a thread's mail and their instants, the oldest first."""
     rows = yield Statement("thread_members", {"account": account, "thread_id": thread_id})

@@ -147,6 +147,40 @@ async def test_a_failed_run_waits_for_its_time_and_then_is_a_dead_letter(tmp_pat
         assert await office.store.read(lambda: sent.of_email(EMAIL.id)) == []
 
 
+async def test_runs_that_the_server_left_unfinished_use_up_no_try(tmp_path: Path) -> None:
+    async with open_desk(tmp_path) as desk:
+        office = Office(desk)
+        await office.receive()
+        office.stage.ended = CRASH
+        for _ in range(5):
+            await office.claim()
+            await office.store.transaction(jobs.void_leases)
+        for attempt in (1, 2):
+            await office.handler.handle(await office.claim())
+            run = await office.run()
+            assert (run.state, run.attempt) == (RunState.WAITING, attempt)
+            await desk.clock.advance(300)
+            await office.claim()
+            await office.store.transaction(jobs.void_leases)
+        await office.handler.handle(await office.claim())
+        assert (await office.run()).state is RunState.DEAD_LETTERED
+
+
+async def test_a_run_that_fails_for_a_fault_of_ours_can_become_a_dead_letter(tmp_path: Path) -> None:
+    async with open_desk(tmp_path) as desk:
+        office = Office(desk)
+        await office.receive()
+        await office.handler.bury(await office.claim(), "ValueError: x")
+        run = await office.run()
+        assert (run.state, run.error) == (RunState.DEAD_LETTERED, "ValueError: x")
+        assert (await office.email()).status is EmailStatus.FAILED
+        (event,) = await office.store.read(lambda: events.of_email("default", EMAIL.id))
+        assert (event.kind, event.run_id) == (EventKind.DEAD_LETTERED, "run_1")
+        assert json.loads(event.evidence) == {"kind": "run", "error": "ValueError: x"}
+        await office.store.transaction(jobs.void_leases)
+        assert await office.next_due() is None
+
+
 async def test_a_neighbours_fault_is_carried_along_and_not_counted(tmp_path: Path) -> None:
     async with open_desk(tmp_path) as desk:
         office = Office(desk)

@@ -17,6 +17,7 @@ from rejoinder.ids import Ids
 from rejoinder.mailauth.dkim.sign import Signer
 from rejoinder.message.address import Mailbox
 from rejoinder.outbound.deliver import DeliverHandler
+from rejoinder.outbound.mx import listens_at
 from rejoinder.outbound.pool import Pool, PoolSettings
 from rejoinder.outbound.settings import OutboundSettings
 from rejoinder.outbound.sign import Signing
@@ -27,9 +28,11 @@ from rejoinder.store.raw.files import RawFiles
 from rejoinder.store.records import Delivery, Event, EventKind, Job
 from rejoinder.store.settings import StoreSettings
 from rejoinder.store.sqlite import SqliteStore
+from tests.unit.mailauth.signing import RSA
 
 SUPPORT = Mailbox("support", "desk.example")
 ALICE, BOB, CAROL = (Mailbox(name, "c.example") for name in ("alice", "bob", "carol"))
+SIGNER = Signer("desk.example", "s", RSA)
 MESSAGE = (
     b"From: support@desk.example\r\nMessage-ID: <1@desk.example>\r\nSubject: x\r\n\r\n.A line with a dot\r\n"
 )
@@ -44,6 +47,8 @@ class Host:
     """By local-part; anybody else gets 250."""
     end: str = "250 2.0.0 taken"
     """After the content; empty: it hangs up."""
+    data: str = "354 go on"
+    """After DATA; empty: it hangs up."""
     received: list[bytes] = field(default_factory=list)
     envelopes: list[list[str]] = field(default_factory=list)
     sessions: int = 0
@@ -68,7 +73,9 @@ class Host:
                 self.envelopes[-1].append(line)
                 reply = self.recipients.get(line.partition("<")[2].partition("@")[0], reply)
             elif word == "DATA":
-                writer.write(b"354 go on\r\n")
+                if not self.data:
+                    return
+                writer.write(f"{self.data}\r\n".encode())
                 self.received.append(await reader.readuntil(b"\r\n.\r\n"))
                 reply = self.end
             elif word == "QUIT":
@@ -84,14 +91,17 @@ class Post:
     def __init__(self, store: SqliteStore, raws: RawStore, clock: ManualClock, ids: Ids, zone: Zone) -> None:
         self.store, self.raws, self.clock, self.ids, self.zone = store, raws, clock, ids, zone
         self.handler: DeliverHandler
+        self.settings: OutboundSettings
+        self.own: list[tuple[str, int]] = []
+        """Where we listen ourselves."""
 
-    async def submit(self, *paths: Mailbox, raw: bytes = MESSAGE) -> str:
+    async def submit(self, *paths: Mailbox, raw: bytes = MESSAGE, author: Mailbox = SUPPORT) -> str:
         """Take responsibility for a message; its id."""
         now = self.clock.now()
         kept = await self.raws.keep(raw, now)
         submission = prepare(
             Origin("default", "worker"),
-            Content(kept, SUPPORT, "<1@desk.example>", "x"),
+            Content(kept, author, "<1@desk.example>", "x"),
             reverse_path=None,
             forward_paths=paths or (ALICE,),
             ids=self.ids,
@@ -134,7 +144,7 @@ class Post:
 
 @asynccontextmanager
 async def open_post(
-    folder: Path, *hosts: Host, zone: Zone | None = None, signer: Signer | None = None, **settings: object
+    folder: Path, *hosts: Host, zone: Zone | None = None, **settings: object
 ) -> AsyncIterator[Post]:
     """A post office, and the hosts at 127.0.0.1, 127.0.0.2 and so on, at one port.
 
@@ -151,10 +161,16 @@ async def open_post(
         zone.add("c.example", "MX", *(f"{n} mx{n}.c.example" for n in range(1, len(hosts) + 1)))
     post = Post(store, raws, clock, ids, zone)
     pool = Pool(PoolSettings(), clock)
-    signing = Signing({} if signer is None else {signer.domain: signer})
-    outbound = {"mx_port": port or 25, "allow_private_mx": True, "schedule": ["1m", "5m"], **settings}
+    signing = Signing({SIGNER.domain: SIGNER})
+    outbound: dict[str, object] = {
+        "mx_port": port or 25,
+        "allow_private_mx": True,
+        "schedule": ["1m", "5m"],
+        **settings,
+    }
     if outbound.get("route") == "relay":
         outbound["relay"] = f"{outbound['relay']}:{port}"
+    post.settings = OutboundSettings.model_validate(outbound)
     post.handler = DeliverHandler(
         store=store,
         raw_store=raws,
@@ -163,8 +179,9 @@ async def open_post(
         signing=signing,
         clock=clock,
         ids=ids,
-        settings=OutboundSettings.model_validate(outbound),
+        settings=post.settings,
         ehlo="mx.desk.example",
+        is_ours=lambda hop: listens_at(post.own, hop),
         jitter=lambda: 0.0,
     )
     try:

@@ -364,6 +364,22 @@ async def test_a_cancelled_transaction_leaves_no_connection_behind() -> None:
         assert not n.pool._lanes
 
 
+async def test_a_cancelled_opening_leaves_no_connection_behind() -> None:
+    async def script(hop: Hop) -> None:
+        silent.set()
+        await hop.gone()
+        gone.set()
+
+    silent, gone = asyncio.Event(), asyncio.Event()
+    async with net(script) as n:
+        sending = asyncio.create_task(n.send())
+        await silent.wait()
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+        async with asyncio.timeout(5):
+            await gone.wait()
+
+
 @pytest.mark.parametrize(
     "anyio_backend", [("asyncio", {"use_uvloop": loop}) for loop in (False, True)], ids=["asyncio", "uvloop"]
 )

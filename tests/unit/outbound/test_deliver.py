@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
@@ -11,14 +13,13 @@ import pytest
 from rejoinder.dns import Rcode
 from rejoinder.dns.zone import Zone
 from rejoinder.errors import LeaseLost, StoreError
-from rejoinder.mailauth.dkim.key import make_key, public_record
-from rejoinder.mailauth.dkim.sign import Signer
+from rejoinder.mailauth.dkim.key import public_record
 from rejoinder.mailauth.verdict import DkimResult
 from rejoinder.message.address import Mailbox
 from rejoinder.store import jobs, sent
 from rejoinder.store.records import DeliveryStatus, EventKind
 from tests.unit.mailauth.signing import verdicts
-from tests.unit.outbound.post import ALICE, BOB, CAROL, MESSAGE, Host, open_post
+from tests.unit.outbound.post import ALICE, BOB, CAROL, MESSAGE, SIGNER, Host, open_post
 
 pytestmark = pytest.mark.anyio
 
@@ -73,7 +74,9 @@ async def test_the_content_arrives_as_it_was_kept_and_every_word_is_an_event(tmp
     async with open_post(tmp_path, host) as post:
         sent_id = await post.submit()
         await post.attempt()
-        assert host.received == [MESSAGE.replace(b"\r\n.A", b"\r\n..A") + b".\r\n"]
+        (content,) = host.received
+        assert content.startswith(b"DKIM-Signature: ")
+        assert content.endswith(b"\r\n" + MESSAGE.replace(b"\r\n.A", b"\r\n..A") + b".\r\n")
         assert host.envelopes == [["MAIL FROM:<>", "RCPT TO:<alice@c.example>"]]
         kinds = [event.kind for event in await post.events(sent_id)]
         assert kinds == [EventKind.REPLIED, EventKind.ATTEMPTED, EventKind.DELIVERED]
@@ -130,6 +133,82 @@ async def test_the_next_mx_is_tried_when_a_host_is_the_trouble(tmp_path: Path, g
         assert "mx2.c.example [127.0.0.2]" in str(attempt["dialogue"])
 
 
+async def test_whom_a_host_refused_before_it_was_lost_is_not_named_to_the_next(tmp_path: Path) -> None:
+    first = Host(recipients={"bob": "550 5.1.1 nobody", "carol": "450 4.2.0 grey"}, data="")
+    second = Host()
+    async with open_post(tmp_path, first, second) as post:
+        sent_id = await post.submit(ALICE, BOB, CAROL)
+        await post.attempt()
+        assert second.envelopes == [
+            ["MAIL FROM:<>", "RCPT TO:<alice@c.example>", "RCPT TO:<carol@c.example>"]
+        ]
+        assert [each.status for each in await post.deliveries(sent_id)] == [DELIVERED, BOUNCED, DELIVERED]
+        _, bob, _ = await post.deliveries(sent_id)
+        assert bob.last_reply == "550 5.1.1 nobody"
+
+
+@pytest.mark.parametrize("greeting", [NOT_LISTENING, "554 go away", "421 busy"])
+async def test_many_messages_for_a_host_that_is_down_cost_few_connections(
+    tmp_path: Path, greeting: str
+) -> None:
+    async with open_post(tmp_path, Host(greeting), schedule=["5m"] * 3) as post:
+        for _ in range(30):
+            await post.submit()
+        found = []
+        for _ in range(6):
+            found.append(await post.attempt())
+            found.append(await post.attempt())
+            await post.clock.advance(150)
+        # Ten at a time, which is all the room of the lane, and then nobody until the first is due again.
+        assert found == [10, 0, 0, 0] * 3
+
+
+async def test_a_lane_that_waited_opens_when_its_host_answers(tmp_path: Path) -> None:
+    host = Host("421 busy")
+    async with open_post(tmp_path, host, schedule=["1m", "1h", "1h"]) as post:
+        await post.submit()
+        await post.submit()
+        first, second = await post.claim()
+        await post.handler.handle(first)
+        late = await post.submit()
+        assert await post.attempt() == 0
+        host.greeting = "220 hop.example"
+        await post.handler.handle(second)
+        assert await post.attempt() == 1
+        assert (await post.delivery(late)).status is DELIVERED
+
+
+async def test_a_lane_waits_five_minutes_at_the_longest(tmp_path: Path) -> None:
+    async with open_post(tmp_path, Host("421 busy"), schedule=["1h"]) as post:
+        await post.submit()
+        assert await post.attempt() == 1
+        await post.submit()
+        await post.clock.advance(299)
+        assert await post.attempt() == 0
+        await post.clock.advance(1)
+        assert await post.attempt() == 1
+
+
+async def test_an_answer_about_the_mail_closes_no_lane(tmp_path: Path) -> None:
+    async with open_post(tmp_path, Host(end="451 4.3.0 later")) as post:
+        await post.submit()
+        assert await post.attempt() == 1
+        await post.submit()
+        assert await post.attempt() == 1
+
+
+async def test_who_waited_in_a_lane_for_as_long_as_the_schedule_lasts_is_expired(tmp_path: Path) -> None:
+    async with open_post(tmp_path, Host("421 busy"), schedule=["1m", "5m"]) as post:
+        sent_id = await post.submit()
+        await post.clock.advance(395)
+        assert await post.attempt() == 1
+        assert (await post.delivery(sent_id)).status is DEFERRED
+        later = await post.submit()
+        await post.clock.advance(397)
+        assert await post.attempt() == 2
+        assert (await post.delivery(later)).status is EXPIRED
+
+
 async def test_an_answer_about_the_mail_is_not_asked_for_twice(tmp_path: Path) -> None:
     first, second = Host(end="451 4.3.0 later"), Host()
     async with open_post(tmp_path, first, second) as post:
@@ -171,6 +250,22 @@ async def test_a_private_mx_is_a_failure_for_good_unless_allowed(tmp_path: Path)
         assert host.sessions == 0
 
 
+async def test_mail_is_not_delivered_to_ourselves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(IPv4Address, "is_global", True)
+    async with open_post(tmp_path, Host(), allow_private_mx=False) as post:
+        port = post.settings.mx_port
+        post.own = [("127.0.0.1", port + 1), ("127.0.0.2", port)]
+        taken = await post.submit()
+        await post.attempt()
+        assert (await post.delivery(taken)).status is DELIVERED
+        post.own = [("127.0.0.1", port)]
+        refused = await post.submit()
+        await post.attempt()
+        delivery = await post.delivery(refused)
+        assert delivery.status is BOUNCED
+        assert (delivery.last_reply or "").startswith("550 5.4.4 mx-not-public: ")
+
+
 async def test_the_schedule_is_kept_until_it_ends(tmp_path: Path) -> None:
     host = Host(end="451 4.3.0 later")
     async with open_post(tmp_path, host) as post:
@@ -193,6 +288,39 @@ async def test_the_schedule_is_kept_until_it_ends(tmp_path: Path) -> None:
         assert await post.store.read(lambda: jobs.next_due(["deliver"])) is None
 
 
+async def test_a_reply_without_an_end_is_kept_in_part(tmp_path: Path) -> None:
+    async with open_post(
+        tmp_path, Host(end="\r\n451-".join(["451-x", *["y" * 400] * 8]) + "\r\n451 z")
+    ) as post:
+        sent_id = await post.submit()
+        await post.attempt()
+        assert len((await post.delivery(sent_id)).last_reply or "") == 1024
+
+
+async def test_an_interrupted_attempt_uses_up_nothing_of_the_schedule(tmp_path: Path) -> None:
+    async with open_post(tmp_path, Host(end="451 4.3.0 later")) as post:
+        sent_id = await post.submit()
+        for _ in range(5):
+            await post.claim()
+            await post.store.transaction(jobs.void_leases)
+        for wait, status in ((60, DEFERRED), (300, DEFERRED), (0, EXPIRED)):
+            assert await post.attempt() == 1
+            assert (await post.delivery(sent_id)).status is status
+            await post.clock.advance(wait)
+
+
+async def test_a_delivery_that_fails_for_a_fault_of_ours_can_become_a_dead_letter(tmp_path: Path) -> None:
+    async with open_post(tmp_path, Host()) as post:
+        sent_id = await post.submit()
+        (job,) = await post.claim()
+        await post.handler.bury(job, "ValueError: x")
+        *_, last = await post.events(sent_id)
+        assert (last.kind, last.sent_id) == (EventKind.DEAD_LETTERED, sent_id)
+        assert json.loads(last.evidence) == {"kind": "deliver", "error": "ValueError: x"}
+        await post.store.transaction(jobs.void_leases)
+        assert await post.attempt() == 0
+
+
 # --- what nobody knows (RFC 1047) ---------------------------------------------------------------------------
 
 
@@ -200,8 +328,7 @@ async def test_an_attempt_without_an_answer_is_uncertain_and_repeated_with_the_s
     tmp_path: Path,
 ) -> None:
     host = Host(end="", recipients={"bob": "550 5.1.1 nobody"})
-    signer = Signer("desk.example", "s", make_key())
-    async with open_post(tmp_path, host, signer=signer) as post:
+    async with open_post(tmp_path, host) as post:
         sent_id = await post.submit(ALICE, BOB)
         await post.attempt()
         alice, bob = await post.deliveries(sent_id)
@@ -285,9 +412,8 @@ async def test_nothing_of_an_attempt_is_kept_when_the_job_is_anothers(tmp_path: 
 
 async def test_what_leaves_is_signed_by_the_authors_domain_on_each_attempt(tmp_path: Path) -> None:
     host = Host(end="451 4.3.0 later")
-    signer = Signer("desk.example", "s", make_key())
-    keys = Zone({"s._domainkey.desk.example": {"TXT": [public_record(signer.key)]}})
-    async with open_post(tmp_path, host, signer=signer) as post:
+    keys = Zone({"s._domainkey.desk.example": {"TXT": [public_record(SIGNER.key)]}})
+    async with open_post(tmp_path, host) as post:
         await post.submit()
         await post.attempt()
         await post.clock.advance(61)
@@ -296,6 +422,24 @@ async def test_what_leaves_is_signed_by_the_authors_domain_on_each_attempt(tmp_p
             raw = content.removesuffix(b".\r\n").replace(b"\r\n..", b"\r\n.")
             (verdict,) = await verdicts(raw, keys, post.clock.now())
             assert (verdict.result, verdict.domain) == (DkimResult.PASS, "desk.example")
+
+
+async def test_what_cannot_be_signed_waits_for_its_key(tmp_path: Path) -> None:
+    host = Host()
+    async with open_post(tmp_path, host) as post:
+        sent_id = await post.submit(author=Mailbox("sales", "other.example"))
+        await post.attempt()
+        delivery = await post.delivery(sent_id)
+        assert (delivery.status, delivery.last_reply) == (
+            DEFERRED,
+            "451 4.7.20 no DKIM key for other.example",
+        )
+        *_, last = await post.events(sent_id)
+        assert last.kind is EventKind.DELAYED
+        assert "no DKIM key for other.example" in last.evidence
+        assert host.sessions == 0
+        await post.clock.advance(60)
+        assert await post.attempt() == 1
 
 
 async def test_a_relay_takes_everything_and_may_be_private(tmp_path: Path) -> None:

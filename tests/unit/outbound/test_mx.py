@@ -10,12 +10,14 @@ import pytest
 from rejoinder.dns import Rcode
 from rejoinder.dns.zone import Zone
 from rejoinder.outbound.connection import NextHop
-from rejoinder.outbound.mx import Unreachable, next_hops
+from rejoinder.outbound.mx import Unreachable, listens_at, next_hops
 
 pytestmark = pytest.mark.anyio
 
 ONE, TWO, SIX = "9.9.9.1", "9.9.9.2", "2620:fe::9"
 """Public addresses that no test ever dials."""
+OWN = [("9.9.9.9", 25)]
+"""Where we listen."""
 
 
 def zone(*mxs: str) -> Zone:
@@ -34,7 +36,12 @@ async def hops(
     resolver: Zone, domain: str = "c.example", *, allow_private: bool = False
 ) -> Sequence[NextHop] | Unreachable:
     return await next_hops(
-        domain, resolver, port=25, allow_private=allow_private, shuffle=lambda names: names.reverse()
+        domain,
+        resolver,
+        port=25,
+        allow_private=allow_private,
+        is_ours=lambda hop: listens_at(OWN, hop),
+        shuffle=lambda names: names.reverse(),
     )
 
 
@@ -149,6 +156,14 @@ async def test_a_null_mx_beside_others_is_passed_over() -> None:
         "::ffff:127.0.0.1",
         "::ffff:10.0.0.1",
         "ff02::1",
+        # What leads to an IPv4 address is judged by that.
+        "::127.0.0.1",
+        "::10.0.0.1",
+        "64:ff9b::7f00:1",
+        "64:ff9b::a9fe:a9fe",
+        "64:ff9b:1::909:901",
+        "2002:7f00:1::",
+        "2002:a00:1::1",
     ],
 )
 async def test_nobody_makes_us_talk_to_our_own_network(address: str) -> None:
@@ -159,6 +174,36 @@ async def test_nobody_makes_us_talk_to_our_own_network(address: str) -> None:
     assert refused.reason.startswith("mx-not-public: ")
     assert address in refused.reason
     assert await addresses(mail, allow_private=True) == [address]
+
+
+@pytest.mark.parametrize("address", ["64:ff9b::909:901", "2002:909:901::1", "::ffff:9.9.9.1", "2620:fe::9"])
+async def test_what_leads_to_a_public_address_is_tried(address: str) -> None:
+    assert await addresses(Zone({"c.example": {"AAAA": [address]}})) == [address]
+
+
+async def test_nobody_makes_us_talk_to_ourselves() -> None:
+    own = Zone({"c.example": {"MX": ["1 own.c.example", "2 mx1.c.example"]}, "mx1.c.example": {"A": [ONE]}})
+    own.add("own.c.example", "A", OWN[0][0])
+    assert await addresses(own) == [ONE]
+    own.remove("mx1.c.example")
+    assert await failure(own) == (True, "5.4.4")
+    assert await addresses(own, allow_private=True) == [OWN[0][0]]
+
+
+@pytest.mark.parametrize(
+    ("listener", "address", "is_ours"),
+    [
+        (("127.0.0.1", 25), "127.0.0.1", True),
+        (("127.0.0.1", 2525), "127.0.0.1", False),
+        (("127.0.0.2", 25), "127.0.0.1", False),
+        # Who listens everywhere listens at all addresses of the machine, and at no others.
+        (("0.0.0.0", 25), "127.0.0.1", True),
+        (("0.0.0.0", 25), ONE, False),
+        (("0.0.0.0", 2525), "127.0.0.1", False),
+    ],
+)
+def test_we_are_where_we_listen(listener: tuple[str, int], address: str, is_ours: bool) -> None:
+    assert listens_at([listener], NextHop("c.example", address, 25)) is is_ours
 
 
 async def test_only_what_is_public_is_tried_beside_it() -> None:

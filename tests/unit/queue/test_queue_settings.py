@@ -11,7 +11,7 @@ def test_the_defaults_are_those_of_the_design() -> None:
     settings = QueueSettings()
     assert (settings.lease, settings.poll) == (30.0, 1.0)
     assert settings.rooms == {"run": 64, "deliver": 4}
-    assert settings.failure_schedule == (1.0, 10.0, 60.0, 300.0)
+    assert settings.failure_schedule == (1, 10, 60, 300, 1800, 7200, 21600)
 
 
 def test_durations_are_written_with_units() -> None:

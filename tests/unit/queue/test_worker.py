@@ -49,6 +49,7 @@ class Desk:
         self._then = then or self.finish
         self.begun: asyncio.Queue[Job] = asyncio.Queue()
         self.cancelled: asyncio.Queue[Job] = asyncio.Queue()
+        self.buried: list[str] = []
         self.may_end = asyncio.Event()
 
     async def handle(self, job: Job) -> None:
@@ -58,6 +59,10 @@ class Desk:
         except asyncio.CancelledError:
             self.cancelled.put_nowait(job)
             raise
+
+    async def bury(self, job: Job, error: str) -> None:
+        await self._store.transaction(lambda: jobs.bury(job))
+        self.buried.append(error)
 
     async def finish(self, job: Job) -> None:
         await self._store.transaction(lambda: jobs.finish(job))
@@ -194,13 +199,14 @@ class TestClaiming:
         # One when the loop began, and one for each job.
         assert claims == 6
 
+    @pytest.mark.parametrize("error", [StoreError("the disk is away"), ValueError("a row that is none")])
     async def test_a_store_that_fails_is_asked_again(
-        self, store: SqliteStore, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+        self, store: SqliteStore, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, error: Exception
     ) -> None:
         desk, real = Desk(store), store.transaction
 
         async def refuse(make: Callable[[], Unit[T]]) -> T:
-            raise StoreError("the disk is away")
+            raise error
 
         monkeypatch.setattr(store, "transaction", refuse)
         with capture_logs() as logs:
@@ -214,23 +220,65 @@ class TestClaiming:
 
 
 class TestFailure:
-    async def test_a_job_whose_handler_raises_is_tried_again_by_the_schedule(
+    async def test_a_job_whose_handler_raises_is_tried_again_by_the_schedule_and_then_buried(
         self, store: SqliteStore, clock: ManualClock
     ) -> None:
         desk = Desk(store, fail)
         await enqueue(store, job(1))
         with capture_logs() as logs:
-            async with working(store, clock, desk):
-                for attempt, wait in enumerate((1, 10, 60, 300, 300, 300), start=1):
+            async with working(store, clock, desk, QueueSettings(failure_schedule=(1, 10, 60))):
+                for attempt, wait in enumerate((1, 10, 60), start=1):
                     assert (await promptly(desk.begun.get())).attempt == attempt
                     await settle(store)
                     await clock.advance(wait - 0.1)
                     await settle(store)
                     assert desk.begun.empty()
                     await clock.advance(0.1)
+                assert (await promptly(desk.begun.get())).failures == 3
+                await settle(store)
+                await clock.advance(86_400)
+                await settle(store)
+        assert desk.begun.empty()
+        assert desk.buried == ["ValueError: job_00001"]
+        assert [entry["event"] for entry in logs] == ["queue.job_failed"] * 4 + ["queue.job_buried"]
+
+    async def test_that_the_store_fails_buries_nobody(self, store: SqliteStore, clock: ManualClock) -> None:
+        async def refuse(job: Job) -> None:
+            raise StoreError("the disk is away")
+
+        desk = Desk(store, refuse)
+        await enqueue(store, job(1))
+        with capture_logs() as logs:
+            async with working(store, clock, desk, QueueSettings(failure_schedule=(1, 10))):
+                for wait in (1, 10, 10, 10, 10):
+                    assert (await promptly(desk.begun.get())).failures == 0
+                    await settle(store)
+                    await clock.advance(wait)
                 await promptly(desk.begun.get())
                 await settle(store)
-        assert [entry["event"] for entry in logs] == ["queue.job_failed"] * 7
+        assert desk.buried == []
+        assert {entry["event"] for entry in logs} == {"queue.store_failed"}
+
+    async def test_a_handler_that_cannot_even_bury_harms_no_other_job(
+        self, store: SqliteStore, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def cannot(job: Job, error: str) -> None:
+            raise TypeError(error)
+
+        desk = Desk(store, fail)
+        monkeypatch.setattr(desk, "bury", cannot)
+        with capture_logs() as logs:
+            async with working(store, clock, desk, QueueSettings(failure_schedule=(1,))):
+                await enqueue(store, job(1))
+                await promptly(desk.begun.get())
+                await settle(store)
+                await clock.advance(1)
+                await promptly(desk.begun.get())
+                await settle(store)
+                await enqueue(store, job(2))
+                assert (await promptly(desk.begun.get())).id == "job_00002"
+                await settle(store)
+        assert "queue.give_back_failed" in {entry["event"] for entry in logs}
 
     async def test_a_job_that_failed_comes_again_as_interrupted_since_nobody_knows_how_far_it_got(
         self, store: SqliteStore, clock: ManualClock

@@ -1,16 +1,18 @@
 -- name: job_insert
 -- Something to do; `lane_due` comes with it, or `lane_make` if it is leased from the start.
 INSERT INTO job (
-    id, account, kind, lane, subject_id, payload, state, due_at, attempt, owner, lease_until, created_at, interrupted
+    id, account, kind, lane, subject_id, payload, state, due_at, attempt, owner, lease_until, created_at, interrupted,
+    interruptions, failures
 ) VALUES (
     :id, :account, :kind, :lane, :subject_id, :payload, :state, :due_at, :attempt, :owner, :lease_until, :created_at,
-    :interrupted
+    :interrupted, :interruptions, :failures
 );
 
 -- name: job_get
 -- One job.
 SELECT
-    id, account, kind, lane, subject_id, payload, state, due_at, attempt, owner, lease_until, created_at, interrupted
+    id, account, kind, lane, subject_id, payload, state, due_at, attempt, owner, lease_until, created_at, interrupted,
+    interruptions, failures
 FROM job WHERE id = :id;
 
 -- name: job_renew
@@ -25,7 +27,13 @@ DELETE FROM job WHERE id = :id AND owner = :owner AND attempt = :attempt AND sta
 -- name: job_retry
 -- To be claimed again later; no row back means that the lease was lost.
 UPDATE job SET state = 'ready', due_at = :due_at, payload = :payload, owner = NULL, lease_until = NULL,
-    interrupted = :interrupted
+    interrupted = 0, failures = 0
+WHERE id = :id AND owner = :owner AND attempt = :attempt AND state = 'leased' RETURNING id;
+
+-- name: job_put_back
+-- To be claimed again later, interrupted; no row back means that the lease was lost.
+UPDATE job SET state = 'ready', due_at = :due_at, owner = NULL, lease_until = NULL, interrupted = 1,
+    interruptions = interruptions + 1, failures = :failures
 WHERE id = :id AND owner = :owner AND attempt = :attempt AND state = 'leased' RETURNING id;
 
 -- name: job_release
@@ -40,17 +48,20 @@ WHERE id = :id AND owner = :owner AND attempt = :attempt AND state = 'leased' RE
 
 -- name: job_interrupt_expired
 -- What its owner let expire is ready again, and says so.
-UPDATE job SET state = 'ready', owner = NULL, lease_until = NULL, interrupted = 1
+UPDATE job SET state = 'ready', owner = NULL, lease_until = NULL, interrupted = 1,
+    interruptions = interruptions + 1
 WHERE state = 'leased' AND lease_until <= :now RETURNING lane, kind, due_at;
 
 -- name: job_interrupt_owner
 -- What a dead owner held is ready again, and says so.
-UPDATE job SET state = 'ready', owner = NULL, lease_until = NULL, interrupted = 1
+UPDATE job SET state = 'ready', owner = NULL, lease_until = NULL, interrupted = 1,
+    interruptions = interruptions + 1
 WHERE state = 'leased' AND owner = :owner RETURNING lane, kind, due_at;
 
 -- name: job_interrupt_all
 -- What anybody held is ready again, and says so.
-UPDATE job SET state = 'ready', owner = NULL, lease_until = NULL, interrupted = 1
+UPDATE job SET state = 'ready', owner = NULL, lease_until = NULL, interrupted = 1,
+    interruptions = interruptions + 1
 WHERE state = 'leased' RETURNING lane, kind, due_at;
 
 -- name: job_next_expiry
@@ -75,13 +86,20 @@ WHERE lane = :lane;
 
 -- name: lane_back_off
 -- Claim nothing in this lane before an instant.
-UPDATE lane SET backing_off_until = :until WHERE lane = :lane;
+UPDATE lane SET backing_off_until = :until WHERE lane = :lane AND backing_off_until < :until;
+
+-- name: lane_open
+-- Claim in this lane again.
+UPDATE lane SET backing_off_until = 0 WHERE lane = :lane AND backing_off_until > 0;
 
 -- name: lane_next_open
 -- When the next lane of a kind opens.
 SELECT min(open_at) AS at FROM lane WHERE kind = :kind AND open_at > :now;
 
 -- name: lane_forget
--- Drop lanes in which nothing is left.
-DELETE FROM lane WHERE head_at IS NULL AND backing_off_until <= :now
-    AND NOT EXISTS (SELECT 1 FROM job WHERE job.lane = lane.lane);
+-- Drop so many lanes in which nothing is ready or leased; a row back for each.
+DELETE FROM lane WHERE lane IN (
+    SELECT lane FROM lane WHERE head_at IS NULL AND backing_off_until <= :now
+        AND NOT EXISTS (SELECT 1 FROM job WHERE job.lane = lane.lane AND job.state = 'leased')
+    LIMIT :limit
+) RETURNING lane;

@@ -14,11 +14,6 @@ INSERT INTO thread_member (account, owner_id, thread_id, message_id, at)
 VALUES (:account, :owner_id, :thread_id, :message_id, :at)
 ON CONFLICT (account, owner_id) DO NOTHING;
 
--- name: thread_owner
--- The newest mail of ours with this Message-ID.
-SELECT owner_id FROM thread_member
-WHERE account = :account AND message_id = :message_id ORDER BY at DESC LIMIT 1;
-
 -- name: thread_members
 -- The mail of a thread, the oldest first.
 SELECT owner_id, at FROM thread_member

@@ -15,4 +15,5 @@ WHERE id IN (
     SELECT id FROM job WHERE lane = :lane AND state = 'ready' AND due_at <= :now ORDER BY due_at, id LIMIT :places
 )
 RETURNING
-    id, account, kind, lane, subject_id, payload, state, due_at, attempt, owner, lease_until, created_at, interrupted;
+    id, account, kind, lane, subject_id, payload, state, due_at, attempt, owner, lease_until, created_at, interrupted,
+    interruptions, failures;
