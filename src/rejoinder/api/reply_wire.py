@@ -15,7 +15,14 @@ from typing import Final
 
 from rejoinder.api.attachment_wire import attachments
 from rejoinder.api.field_wire import flag, given, items, members, refused, shown, text, texts
-from rejoinder.errors import AddressError, ContentMissing, EmailFormatInvalid, FromMissing, RequestInvalid
+from rejoinder.errors import (
+    AddressError,
+    ContentMissing,
+    EmailFormatInvalid,
+    FromMissing,
+    HeaderInjection,
+    RequestInvalid,
+)
 from rejoinder.message.address import Address, a_label, parse_mailbox
 from rejoinder.replies.request import ReplyRequest
 
@@ -24,6 +31,7 @@ MAX_ADDRESSES: Final = 1_000
 MAX_HEADERS: Final = 100
 MAX_TAGS: Final = 50
 
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _MAX_ADDRESS: Final = 1_000
 """Characters of a name and its mailbox; RFC 5321 §4.5.3.1 allows the mailbox about 320."""
 
@@ -33,6 +41,7 @@ def reply_request(body: Mapping[str, object]) -> ReplyRequest:
 
     Raises:
         RequestInvalid: a field is missing or wrong; the error names it.
+        HeaderInjection: a name is more than a line.
     """
     author = _author(body)
     plain, html = given(body, text, "text"), given(body, text, "html")
@@ -98,6 +107,18 @@ def headers(field: str, value: object) -> tuple[tuple[str, str], ...]:
     return found
 
 
+def name_text(field: str, value: object) -> str:
+    """A name to show, which stands in another field when it is written and is judged here for that."""
+    name = text(field, value).strip()
+    if not name.isprintable() and _CONTROL.search(name):
+        error = HeaderInjection(
+            f"{field} = {shown(name)} has a control character; a name is one line: remove it"
+        )
+        error.field = field
+        raise error
+    return name
+
+
 def tags(field: str, value: object) -> tuple[tuple[str, str], ...]:
     """Names with values, kept with the reply."""
     return tuple(_tag(f"{name}.", members(name, each)) for name, each in items(field, value, MAX_TAGS))
@@ -116,8 +137,8 @@ def _author(body: Mapping[str, object]) -> Address:
     if value is None or not value.strip():
         raise FromMissing(field="from", details='Name the sender, as in "Support <support@example.com>".')
     author = address("from", value)
-    name = given(body, text, "from_name", "fromName")
-    return author if name is None else Address(name.strip(), author.mailbox)
+    name = given(body, name_text, "from_name", "fromName")
+    return author if name is None else Address(name, author.mailbox)
 
 
 def _display_name(name: str) -> str:

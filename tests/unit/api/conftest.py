@@ -205,7 +205,13 @@ def rate() -> int:
 
 
 @pytest.fixture
-async def api(tmp_path: Path, rate: int) -> AsyncIterator[Api]:
+def budgets() -> RepliesSettings:
+    """How many answers may go to one correspondent and in one thread."""
+    return RepliesSettings()
+
+
+@pytest.fixture
+async def api(tmp_path: Path, rate: int, budgets: RepliesSettings) -> AsyncIterator[Api]:
     clock, entropy = ManualClock(), count(1)
     ids = Ids(lambda size: next(entropy).to_bytes(size, "big"))
     settings = StoreSettings(data_dir=tmp_path)
@@ -218,7 +224,7 @@ async def api(tmp_path: Path, rate: int) -> AsyncIterator[Api]:
         account_of={"desk.example": "default"}.get,
         clock=clock,
         ids=ids,
-        settings=RepliesSettings(),
+        settings=budgets,
         quota=QuotaSettings(),
         max_size=50 << 20,
     )
