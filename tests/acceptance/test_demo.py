@@ -9,21 +9,28 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from rejoinder.app import Server, Surroundings
-from rejoinder.cli.demo import example
+from rejoinder.cli.demo import example, make_key
 from rejoinder.clock.live import LiveClock
 from rejoinder.config import Config
 from rejoinder.ids import Ids
 from rejoinder.internet.demo import Stage, play, play_mail
+from rejoinder.internet.desk import House
 from rejoinder.internet.show import Show
 from rejoinder.internet.town import SELECTOR, Town
-from rejoinder.mailauth.dkim.key import make_key, public_record
+from rejoinder.mailauth.dkim.key import make_key as make_dkim_key
+from rejoinder.mailauth.dkim.key import public_record
 from rejoinder.mailauth.dkim.sign import load_key
+from rejoinder.message.address import Mailbox
+from rejoinder.replies.answer import Answer, Answering, Idempotency
+from rejoinder.replies.answered import Answered
+from rejoinder.replies.request import ReplyRequest
 
 pytestmark = pytest.mark.anyio
 
@@ -60,7 +67,7 @@ async def start(settings: Mapping[str, object]) -> Server:
 def stage(worker: Path, prepare: Callable[[Town], None] | None = None) -> tuple[Stage, io.StringIO]:
     out = io.StringIO()
     show = Show(Console(file=out, width=80))
-    return Stage(show, LiveClock(), Ids(os.urandom), start, worker, prepare=prepare), out
+    return Stage(show, LiveClock(), Ids(os.urandom), start, make_key, worker, prepare=prepare), out
 
 
 def test_without_a_terminal_it_ends_by_itself_and_well() -> None:
@@ -75,6 +82,14 @@ def test_without_a_terminal_it_ends_by_itself_and_well() -> None:
         "reply-recipient-unproven",
         "reply-no-dmarc-policy",
     ]
+    by_hand = out.partition("An operator answers through the REST API")[2]
+    assert by_hand.count("POST /api/v2/emails/email_") == 2
+    sent = re.findall(r"200, (.*)id sent_\w+, messageId (\S+)\n", by_hand)
+    assert [replayed for replayed, _ in sent] == ["", "Idempotency-Replayed: true, "]
+    message_id = sent[0][1]
+    assert by_hand.count(f"Message-ID: <{message_id}>\n") == by_hand.count("Alice gets one mail\n") == 1
+    assert "invoice.csv (text/csv, 63 bytes)" in by_hand
+    assert f"200, message_id <{message_id}>, last_event delivered\n" in by_hand
     trace = out.partition("What the server did with the first mail")[2]
     steps = re.findall(r"ms  (\w+) ", trace)
     assert steps == ["received", "routed", "replied", "run_finished", "attempted", "delivered"]
@@ -88,16 +103,15 @@ async def test_three_rounds_are_one_thread() -> None:
     ids = re.findall(r"\n +Message-ID: (\S+)", out.getvalue())[:6]
     references = re.findall(r"\n +References: (.*)", out.getvalue())[:5]
     assert [line.split() for line in references] == [ids[:count] for count in range(1, 6)]
-    indents = [
-        len(line) - len(line.lstrip()) for line in out.getvalue().splitlines() if "Alice writes" in line
-    ]
+    rounds = out.getvalue().partition("Not answered")[0].splitlines()
+    indents = [len(line) - len(line.lstrip()) for line in rounds if "Alice writes" in line]
     assert indents == sorted(set(indents))
 
 
 def another_key(town: Town) -> None:
     name = f"{SELECTOR}._domainkey.desk.example"
     town.zone.remove(name)
-    town.zone.add(name, "TXT", public_record(load_key(make_key())))
+    town.zone.add(name, "TXT", public_record(load_key(make_dkim_key())))
 
 
 def no_policy_of_ours(town: Town) -> None:
@@ -116,6 +130,12 @@ def customer_without_a_key(town: Town) -> None:
     town.zone.remove(f"{SELECTOR}._domainkey.customer.example")
 
 
+def return_path_without_spf(town: Town) -> None:
+    town.zone.remove("desk.example")
+    town.zone.add("desk.example", "A", "127.0.0.1")
+    town.zone.add("desk.example", "MX", "10 mx.desk.example")
+
+
 def victim_lets_us(town: Town) -> None:
     town.zone.remove("elsewhere.example")
     town.zone.add("elsewhere.example", "TXT", "v=spf1 +all")
@@ -131,6 +151,7 @@ def victim_lets_us(town: Town) -> None:
         (bank_lets_us, "it was refused for reply-no-dmarc-policy, not for reply-dmarc-failed alone"),
         # SPF still proves the letters; the replay then fails for two reasons instead of one.
         (customer_without_a_key, "it was refused for reply-dmarc-failed, reply-recipient-unproven, not for"),
+        (return_path_without_spf, "the operator's answer: what arrived: SPF does not pass at the customer"),
         (victim_lets_us, "it was refused for no reason, not for reply-recipient-unproven alone"),
     ],
 )
@@ -162,6 +183,83 @@ async def test_it_fails_when_the_worker_does_not_what_it_must(
     faults = await play(its)
     for each in expected:
         assert any(fault.startswith(each) for fault in faults), faults
+
+
+Reply = Callable[[ReplyRequest, Idempotency | None], tuple[ReplyRequest, Idempotency | None]]
+
+
+def forgetful(request: ReplyRequest, _: Idempotency | None) -> tuple[ReplyRequest, None]:
+    return request, None
+
+
+def without_the_original(
+    request: ReplyRequest, key: Idempotency | None
+) -> tuple[ReplyRequest, Idempotency | None]:
+    return replace(request, include_original=False), key
+
+
+def with_another_file(
+    request: ReplyRequest, key: Idempotency | None
+) -> tuple[ReplyRequest, Idempotency | None]:
+    [file] = request.attachments
+    changed = replace(file, content=file.content.replace(b"\r\n", b"\n"))
+    return replace(request, attachments=(changed,)), key
+
+
+def to_nobody_here(request: ReplyRequest, key: Idempotency | None) -> tuple[ReplyRequest, Idempotency | None]:
+    return replace(request, from_=replace(request.from_, mailbox=Mailbox("billing", "other.example"))), key
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (
+            forgetful,
+            [
+                "the repeat: its answer is another",
+                "the repeat: Idempotency-Replayed is None, not true",
+                "the repeat: the store has 2 answers, not one",
+            ],
+        ),
+        (
+            without_the_original,
+            ["what arrived: its text does not quote", "what arrived: its HTML does not quote"],
+        ),
+        (with_another_file, ["what arrived: its files are"]),
+        (to_nobody_here, ["the request: the API said 403: You don't have permission to send from domain"]),
+    ],
+)
+async def test_it_fails_when_the_api_does_not_what_it_must(
+    monkeypatch: pytest.MonkeyPatch, change: Reply, expected: list[str]
+) -> None:
+    reply = Answering.reply
+
+    async def changed(
+        self: Answering,
+        answered: Answered,
+        request: ReplyRequest,
+        *,
+        reply_any: bool,
+        idempotency: Idempotency | None = None,
+    ) -> Answer:
+        request, idempotency = change(request, idempotency)
+        return await reply(self, answered, request, reply_any=reply_any, idempotency=idempotency)
+
+    monkeypatch.setattr(Answering, "reply", changed)
+    its, _ = stage(example())
+    faults = await play(its)
+    for each in expected:
+        assert any(fault.startswith(f"the operator's answer: {each}") for fault in faults), faults
+
+
+async def test_it_fails_when_the_key_is_not_known() -> None:
+    async def no_key(house: House) -> str:
+        return "rj_" + "x" * 43
+
+    its, out = stage(example())
+    [fault] = await play(replace(its, make_key=no_key))
+    assert fault.startswith("the operator's answer: the request: the API said 401")
+    assert "1 of it not as it must be" in out.getvalue()
 
 
 def test_each_file_of_a_folder_has_one_outcome(tmp_path: Path) -> None:

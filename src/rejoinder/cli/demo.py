@@ -23,9 +23,9 @@ from rejoinder.clock.live import LiveClock
 from rejoinder.config import Config
 from rejoinder.errors import ConfigError
 from rejoinder.ids import Ids
-from rejoinder.internet.conversation import verify
 from rejoinder.internet.demo import Stage, play, play_mail
 from rejoinder.internet.desk import House
+from rejoinder.internet.proof import verify
 from rejoinder.internet.show import Show
 from rejoinder.internet.town import SUPPORT, Town
 from rejoinder.store import keys
@@ -60,6 +60,7 @@ def demo(
         clock=LiveClock(),
         ids=Ids(os.urandom),
         start=_start,
+        make_key=make_key,
         worker=example(),
         stay=_Staying(show) if console.is_terminal and not once else None,
     )
@@ -83,6 +84,14 @@ def example() -> Path:
     )
 
 
+async def make_key(house: House) -> str:
+    """A key of the server's HTTP API that may do everything but answer programs."""
+    secret, now = new_key(os.urandom), LiveClock().now()
+    key = ApiKey(Ids(os.urandom).new("key", now), "default", digest(secret), "", now, None, None)
+    await house.store.transaction(lambda: keys.insert(key))
+    return secret
+
+
 async def _start(settings: Mapping[str, object]) -> Server:
     return await Server.start(Config.model_validate(settings), Surroundings.live())
 
@@ -95,7 +104,7 @@ class _Staying:
 
     async def __call__(self, town: Town, house: House) -> None:
         """Tell where everything is, and wait."""
-        secret = await _make_key(house)
+        secret = await make_key(house)
         http = "http://{}:{}".format(*house.http_address)
         smtp = "{}:{}".format(*house.smtp_addresses[0])
         show = self._show
@@ -110,13 +119,6 @@ class _Staying:
             f"smtp://{smtp} --crlf --mail-from alice@customer.example --mail-rcpt {SUPPORT}"
         )
         await _until_interrupted(show, town)
-
-
-async def _make_key(house: House) -> str:
-    secret, now = new_key(os.urandom), LiveClock().now()
-    key = ApiKey(Ids(os.urandom).new("key", now), "default", digest(secret), "", now, None, None)
-    await house.store.transaction(lambda: keys.insert(key))
-    return secret
 
 
 async def _until_interrupted(show: Show, town: Town) -> None:

@@ -20,13 +20,12 @@ from rejoinder.errors import ReplyDmarcFailed, ReplyNoPolicy, ReplyRecipientUnpr
 from rejoinder.ingress.session import Delivery
 from rejoinder.internet.desk import PATIENCE, Answer, Desk
 from rejoinder.internet.person import Person, post
+from rejoinder.internet.proof import badly_threaded, unless, unproven, verify
 from rejoinder.internet.town import CUSTOMER_HOST, SUPPORT, Town
-from rejoinder.mailauth.authenticate import authenticate
-from rejoinder.mailauth.verdict import Policy, Verdict
+from rejoinder.mailauth.verdict import Verdict
 from rejoinder.message.address import Mailbox, parse_address_list
 from rejoinder.message.headers import Headers, split
 from rejoinder.message.parse import parse
-from rejoinder.message.thread import msg_ids
 from rejoinder.outbound.connection import NextHop
 from rejoinder.smtp.reply import Reply
 from rejoinder.store.records import DeliveryStatus, Email, RunState
@@ -113,65 +112,49 @@ async def unanswered(town: Town, desk: Desk, exchanges: Sequence[Exchange]) -> A
         codes = () if letter.email is None or run is None else await desk.refusals(letter.email)
         is_answered = letter.email is not None and await desk.is_answered(letter.email)
         faults = [
-            *_accepted(letter),
-            *_unless(run is not None and run.state is RunState.FINISHED, "the worker's run did not end well"),
-            *_unless(
+            *accepted(letter),
+            *unless(run is not None and run.state is RunState.FINISHED, "the worker's run did not end well"),
+            *unless(
                 codes == (case.code,),
                 f"it was refused for {', '.join(codes) or 'no reason'}, not for {case.code} alone",
             ),
-            *_unless(not is_answered, "it was answered"),
+            *unless(not is_answered, "it was answered"),
         ]
         yield Unanswered(case.title, letter, codes, tuple(faults))
 
 
-async def hand_over(town: Town, desk: Desk, raw: bytes, reverse_path: Mailbox) -> Letter:
+async def hand_over(
+    town: Town, desk: Desk, raw: bytes, reverse_path: Mailbox, to: Mailbox = SUPPORT
+) -> Letter:
     """Give a mail to the server as the customer's mail server would."""
     _, before = await desk.newest()
-    hop = NextHop(SUPPORT.domain, *desk.smtp)
-    result = await post(town.pool, hop, CUSTOMER_HOST, raw, reverse_path=reverse_path, to=SUPPORT)
+    hop = NextHop(to.domain, *desk.smtp)
+    result = await post(town.pool, hop, CUSTOMER_HOST, raw, reverse_path=reverse_path, to=to)
     newest, total = await desk.newest()
     return Letter(raw, reverse_path, result.outcomes[0].reply, newest if total > before else None)
 
 
-async def verify(town: Town, delivery: Delivery) -> Verdict:
-    """SPF, DKIM and DMARC of a mail, as the customer's mail server finds them in the DNS."""
-    headers, body_offset = split(delivery.raw)
-    return await authenticate(
-        delivery.raw,
-        headers,
-        body_offset,
-        ip=delivery.client.ip,
-        helo=delivery.client.helo or "",
-        reverse_path=delivery.envelope.reverse_path,
-        resolver=town.resolver,
-        now=delivery.received_at,
-        receiver=CUSTOMER_HOST,
-    )
-
-
-def unproven(verdict: Verdict) -> Iterator[str]:
-    """What keeps an answer from being proven ours."""
-    signed = any(each.proves and each.domain == SUPPORT.domain for each in verdict.dkim)
-    found = ", ".join(f"{each.result} ({each.reason})" for each in verdict.dkim) or "no signature"
-    yield from _unless(signed, f"DKIM does not pass for {SUPPORT.domain} at the customer: {found}")
-    by_policy = verdict.dmarc_valid and verdict.dmarc.policy is Policy.REJECT
-    yield from _unless(by_policy, f"DMARC does not pass at the customer: {verdict.dmarc.result}")
+def accepted(letter: Letter) -> Iterator[str]:
+    """What keeps a letter from having been taken."""
+    reply = letter.smtp_reply
+    said = "nothing" if reply is None else str(reply)
+    yield from unless(reply is not None and reply.code == 250, f"the server said {said}, not 250")
 
 
 async def _exchange(town: Town, desk: Desk, raw: bytes, earlier: Sequence[Exchange]) -> Exchange:
     letter = await hand_over(town, desk, raw, town.alice.address.mailbox)
     if letter.email is None:
-        return Exchange(letter, None, None, "", (*_accepted(letter), "it was not stored"))
+        return Exchange(letter, None, None, "", (*accepted(letter), "it was not stored"))
     answer = await _answer(town, desk, letter.email)
     if answer is None:
         why = ", ".join(await desk.refusals(letter.email)) or "nothing was refused"
-        return Exchange(letter, None, None, "", (*_accepted(letter), f"no answer came: {why}"))
+        return Exchange(letter, None, None, "", (*accepted(letter), f"no answer came: {why}"))
     verdict = await verify(town, answer)
     text = parse(answer.raw).text or ""
     faults = [
-        *_accepted(letter),
+        *accepted(letter),
         *unproven(verdict),
-        *_badly_threaded(letter, answer),
+        *badly_threaded(letter.headers, answer),
         *_badly_sent(town, answer),
         *_in_another_thread(letter, await desk.answer(letter.email), earlier),
         *_other_ticket(text, earlier),
@@ -186,36 +169,17 @@ async def _answer(town: Town, desk: Desk, email: Email) -> Delivery | None:
     return await within(town.clock, PATIENCE, town.sink.next())
 
 
-def _accepted(letter: Letter) -> Iterator[str]:
-    reply = letter.smtp_reply
-    said = "nothing" if reply is None else str(reply)
-    yield from _unless(reply is not None and reply.code == 250, f"the server said {said}, not 250")
-
-
-def _badly_threaded(letter: Letter, answer: Delivery) -> Iterator[str]:
-    """RFC 5322 §3.6.4."""
-    headers, original = split(answer.raw)[0], letter.headers
-    own = msg_ids(original.get("Message-ID"))
-    chain = (*msg_ids(original.get("References")), *own)
-    answered = msg_ids(headers.get("In-Reply-To"))
-    yield from _unless(answered == own, f"In-Reply-To is {answered}, the letter is {own}")
-    references = msg_ids(headers.get("References"))
-    yield from _unless(references == chain, f"References are {references}, the thread is {chain}")
-    subject = headers.get("Subject", "")
-    yield from _unless(subject == f"Re: {SUBJECT}", f"the subject is {subject!r}")
-
-
 def _badly_sent(town: Town, answer: Delivery) -> Iterator[str]:
     """RFC 3834 §3 and §4."""
     headers, envelope = split(answer.raw)[0], answer.envelope
     word = headers.get("Auto-Submitted")
-    yield from _unless(word == "auto-replied", f"Auto-Submitted is {word}, not auto-replied")
+    yield from unless(word == "auto-replied", f"Auto-Submitted is {word}, not auto-replied")
     reverse_path = envelope.reverse_path
-    yield from _unless(reverse_path is None, f"the answer left from <{reverse_path}>, not from <>")
+    yield from unless(reverse_path is None, f"the answer left from <{reverse_path}>, not from <>")
     to = [str(path) for path in envelope.forward_paths]
-    yield from _unless(to == [str(town.alice.address.mailbox)], f"the answer went to {', '.join(to)}")
+    yield from unless(to == [str(town.alice.address.mailbox)], f"the answer went to {', '.join(to)}")
     authors = [str(each.mailbox) for each in parse_address_list(headers.get("From", ""))]
-    yield from _unless(authors == [str(SUPPORT)], f"the answer is from {', '.join(authors)}, not {SUPPORT}")
+    yield from unless(authors == [str(SUPPORT)], f"the answer is from {', '.join(authors)}, not {SUPPORT}")
 
 
 def _in_another_thread(letter: Letter, answer: Answer | None, earlier: Sequence[Exchange]) -> Iterator[str]:
@@ -225,20 +189,15 @@ def _in_another_thread(letter: Letter, answer: Answer | None, earlier: Sequence[
         yield "the answer's delivery is not settled in the store"
         return
     status = answer.delivery.status
-    yield from _unless(status is DeliveryStatus.DELIVERED, f"the store says that the answer is {status}")
+    yield from unless(status is DeliveryStatus.DELIVERED, f"the store says that the answer is {status}")
     one = threads | {answer.sent.thread_id}
-    yield from _unless(len(one) == 1, f"the store has the conversation in {len(one)} threads")
+    yield from unless(len(one) == 1, f"the store has the conversation in {len(one)} threads")
 
 
 def _other_ticket(text: str, earlier: Sequence[Exchange]) -> Iterator[str]:
     tickets = [match and match[1] for match in map(_TICKET.search, [*(each.text for each in earlier), text])]
-    yield from _unless(tickets[-1] is not None, f"there is no ticket number in {text!r}")
-    yield from _unless(len(set(tickets)) == 1, f"the thread has the ticket numbers {tickets}")
-
-
-def _unless(holds: bool, fault: str) -> Iterator[str]:
-    if not holds:
-        yield fault
+    yield from unless(tickets[-1] is not None, f"there is no ticket number in {text!r}")
+    yield from unless(len(set(tickets)) == 1, f"the thread has the ticket numbers {tickets}")
 
 
 def _cases(town: Town, exchanges: Sequence[Exchange]) -> Iterator[_Case]:

@@ -19,11 +19,14 @@ from typing import Final, Protocol, assert_never
 from rejoinder.clock import Clock
 from rejoinder.ids import Ids
 from rejoinder.internet import mail_file
-from rejoinder.internet.conversation import Exchange, three_rounds, unanswered, unproven, verify
+from rejoinder.internet.by_hand import answer_by_hand
+from rejoinder.internet.caller import Caller
+from rejoinder.internet.conversation import Exchange, three_rounds, unanswered
 from rejoinder.internet.desk import Desk, House
 from rejoinder.internet.mail_run import Fate, MailRun, Outcome
+from rejoinder.internet.proof import unproven, verify
 from rejoinder.internet.show import Show
-from rejoinder.internet.town import CUSTOMER_HOST, DESK_HOST, SUPPORT, Town, open_town
+from rejoinder.internet.town import BILLING, CUSTOMER_HOST, DESK_HOST, SUPPORT, Town, open_town
 
 _STOP_WITHIN: Final = 2.0
 
@@ -38,6 +41,8 @@ class RunningHouse(House, Protocol):
 
 Start = Callable[[Mapping[str, object]], Awaitable[RunningHouse]]
 """Starts a server with a configuration."""
+MakeKey = Callable[[House], Awaitable[str]]
+"""Makes a key of a server's HTTP API."""
 Stay = Callable[[Town, House], Awaitable[None]]
 """Called when all is shown and the server still runs; returns when it may end."""
 
@@ -50,6 +55,7 @@ class Stage:
     clock: Clock
     ids: Ids
     start: Start
+    make_key: MakeKey
     worker: Path
     stay: Stay | None = None
     prepare: Callable[[Town], None] | None = None
@@ -64,6 +70,7 @@ async def play(stage: Stage) -> list[str]:
         exchanges, faults = await _rounds(show, town, desk)
         if all(each.answer is not None for each in exchanges):
             faults += await _not_answered(show, town, desk, exchanges)
+        faults += await _by_hand(show, town, desk, Caller(desk.http, await stage.make_key(house)))
         email = exchanges[0].letter.email
         if email is not None:
             show.title("What the server did with the first mail")
@@ -110,7 +117,8 @@ def _introduce(show: Show, town: Town, desk: Desk, worker: Path) -> None:
     show.line(0, ("Rejoinder, and a town around it", "bold"))
     for name, what in (
         (DESK_HOST, f"the server: mail at {_address(desk.smtp)}, HTTP at http://{_address(desk.http)}"),
-        (str(SUPPORT), f"its route, to the worker {worker.name}"),
+        (str(SUPPORT), f"its route to the worker {worker.name}"),
+        (str(BILLING), "its route to people: mail is stored, and waits"),
         (CUSTOMER_HOST, f"the customer's mail server, at {_address(town.sink_address)}"),
         ("DNS", f"at {town.resolver_address}, authoritative for the root"),
     ):
@@ -134,6 +142,13 @@ async def _not_answered(show: Show, town: Town, desk: Desk, exchanges: list[Exch
         show.unanswered(1, case)
         faults += [f"{case.title}: {fault}" for fault in case.faults]
     return faults
+
+
+async def _by_hand(show: Show, town: Town, desk: Desk, caller: Caller) -> list[str]:
+    show.title("An operator answers through the REST API; the same request twice sends once")
+    told = await answer_by_hand(town, desk, caller)
+    show.by_hand(1, told)
+    return [f"the operator's answer: {fault}" for fault in told.faults]
 
 
 def _introduce_mail(show: Show, count: int) -> None:

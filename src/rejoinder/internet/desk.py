@@ -78,7 +78,11 @@ class Desk:
 
     async def is_answered(self, email: Email) -> bool:
         """Whether anything answers a mail, delivered or not."""
-        return bool(await self._store.read(lambda: sent.of_email(email.id)))
+        return await self.answers(email) > 0
+
+    async def answers(self, email: Email) -> int:
+        """How many messages answer a mail, delivered or not."""
+        return len(await self._store.read(lambda: sent.of_email(email.id)))
 
     async def refusals(self, email: Email) -> tuple[str, ...]:
         """The codes of the rules that forbade to answer a mail; empty if nothing was refused."""

@@ -18,6 +18,8 @@ from rich.text import Text
 
 from rejoinder.clock import SECOND
 from rejoinder.ingress.session import Delivery
+from rejoinder.internet.by_hand import KEY, ByHand
+from rejoinder.internet.caller import HttpAnswer
 from rejoinder.internet.conversation import Exchange, Letter, Unanswered
 from rejoinder.mailauth.verdict import Verdict
 from rejoinder.message.headers import Headers, split
@@ -79,10 +81,12 @@ class Show:
             self.answer(depth + 1, exchange.answer, exchange.verdict)
         self.faults(depth + 1, exchange.faults)
 
-    def answer(self, depth: int, answer: Delivery, verdict: Verdict) -> None:
+    def answer(
+        self, depth: int, answer: Delivery, verdict: Verdict, title: str = "The worker answers"
+    ) -> None:
         """An answer as it arrived."""
         headers = split(answer.raw)[0]
-        self.line(depth, ("The worker answers", "bold green"))
+        self.line(depth, (title, "bold green"))
         self.line(depth + 1, ("MAIL FROM: ", "dim"), f"<{answer.envelope.reverse_path or ''}>")
         self._fields(depth + 1, headers)
         for each in verdict.dkim:
@@ -90,6 +94,19 @@ class Show:
             self.line(depth + 1, ("DKIM-Signature: ", "dim"), signed)
         self._text(depth + 1, answer.raw)
         self._verdict(depth + 1, verdict)
+
+    def by_hand(self, depth: int, told: ByHand) -> None:
+        """A letter, the requests that answer it, and below them what arrived and what the API tells of it."""
+        self._letter(depth, "Alice writes", told.letter)
+        for reply in told.replies:
+            self.line(depth + 1, ("POST ", "cyan"), told.path, ("  Idempotency-Key: ", "dim"), KEY)
+            self._http_answer(depth + 2, reply, ("id", "messageId", "error"))
+        if told.answer is not None and told.verdict is not None:
+            self.answer(depth + 1, told.answer, told.verdict, "Alice gets one mail")
+        if told.read is not None:
+            self.line(depth + 1, ("GET ", "cyan"), f"/api/v2/emails/{told.read.body.get('id')}")
+            self._http_answer(depth + 2, told.read, ("message_id", "last_event", "error"))
+        self.faults(depth + 1, told.faults)
 
     def unanswered(self, depth: int, case: Unanswered) -> None:
         """A mail that was not answered, and why."""
@@ -120,8 +137,23 @@ class Show:
                 self.line(depth, (f"{name}: ", "dim"), field.decoded)
 
     def _text(self, depth: int, raw: bytes) -> None:
-        for written in (parse(raw).text or "").strip().splitlines():
+        message = parse(raw)
+        for written in (message.text or "").strip().splitlines():
             self.line(depth, (f"| {written}".rstrip(), "italic"))
+        others = [f"{each.filename} ({each.content_type}, {each.size} bytes)" for each in message.attachments]
+        if message.html is not None:
+            others.insert(0, f"HTML ({len(message.html)} characters)")
+        if others:
+            self.line(depth, ("with ", "dim"), ", ".join(others))
+
+    def _http_answer(self, depth: int, answer: HttpAnswer | None, names: Iterable[str]) -> None:
+        if answer is None:
+            self.line(depth, "no answer")
+            return
+        told = [f"{name} {answer.body[name]}" for name in names if name in answer.body]
+        is_replayed = answer.headers.get("idempotency-replayed") == "true"
+        replayed = ["Idempotency-Replayed: true"] if is_replayed else []
+        self.line(depth, ", ".join([str(answer.status), *replayed, *told]))
 
     def _verdict(self, depth: int, verdict: Verdict) -> None:
         dkim = ", ".join(f"{each.result} for {each.domain}" for each in verdict.dkim) or "none"

@@ -35,6 +35,8 @@ CUSTOMER_HOST: Final = "mail.customer.example"
 DESK_HOST: Final = "mx.desk.example"
 SUPPORT: Final = Mailbox("support", "desk.example")
 """The route that the worker answers for."""
+BILLING: Final = Mailbox("billing", SUPPORT.domain)
+"""The route where mail waits for somebody to answer it."""
 SELECTOR: Final = "s1"
 
 _LOOPBACK: Final = "127.0.0.1"
@@ -75,7 +77,10 @@ class Town:
                 {"name": SUPPORT.domain, "dkim_selector": SELECTOR, "dkim_key": _desk_key(self.folder)}
             ],
             "worker": [{"name": "tickets", "file": worker}],
-            "route": [{"match": str(SUPPORT), "worker": "tickets"}],
+            "route": [
+                {"match": str(SUPPORT), "worker": "tickets"},
+                {"match": str(BILLING), "store": True},
+            ],
         }
 
 
