@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
+import socket
 import subprocess
 import sys
 import venv
 from pathlib import Path
 from textwrap import dedent
+from typing import NoReturn
 
 import pytest
 
@@ -387,6 +390,41 @@ async def test_while_no_process_can_be_started_runs_fail_with_the_reason(tmp_pat
         await rig.clock.advance(30)
         await until(lambda: bool(rig.host.pids("desk")))
         assert (await rig.run()).ending is Ending.CRASH
+
+
+def no_descriptor(*_: object) -> NoReturn:
+    """``socket.socketpair`` in a process that has too many open files."""
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
+async def test_without_a_free_descriptor_runs_fail_with_the_reason_until_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with worker(tmp_path, ROLES) as rig:
+        with monkeypatch.context() as patch:
+            patch.setattr(socket, "socketpair", no_descriptor)
+            assert (await rig.run(role("exit"))).ending is Ending.CRASH
+            ended = await asyncio.wait_for(rig.run(role("good")), 10)
+            assert ended.ending is Ending.EXCEPTION
+            assert "Too many open files; let the server have more" in ended.error
+        await until(lambda: rig.clock.sleepers == 1)
+        await rig.clock.advance(30)
+        await until(lambda: bool(rig.host.pids("desk")))
+        assert (await rig.run(role("good"))).log == "good\n"
+
+
+async def test_a_reload_without_a_free_descriptor_leaves_the_old_process_at_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with worker(tmp_path, ROLES) as rig:
+        watch = asyncio.create_task(rig.host.watch())
+        await asyncio.sleep(0)
+        monkeypatch.setattr(socket, "socketpair", no_descriptor)
+        rig.write(ROLES + "\n# a new version\n")
+        await rig.clock.advance(1)
+        assert not watch.done()
+        assert (await rig.run(role("good"))).log == "good\n"
+        watch.cancel()
 
 
 async def test_a_file_that_never_ends_importing_is_given_up(tmp_path: Path) -> None:

@@ -10,11 +10,13 @@ interpreter sees none of the server's packages. A zygote that dies takes its chi
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -52,12 +54,11 @@ class Zygote:
         """A new child: its number, and our ends of its frames and of its questions for raw mail.
 
         Raises:
-            ConfigError: the interpreter cannot be started.
+            ConfigError: the interpreter cannot be started, or the server has no descriptor left.
         """
         control = self._control or self._launch()
         self._last += 1
-        frames, its_frames = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        raw, its_raw = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        frames, its_frames, raw, its_raw = self._sockets()
         order = json.dumps({"spawn": self._last, "memory": memory}).encode()
         with its_frames, its_raw:
             self._on_exit[self._last] = on_exit
@@ -77,8 +78,32 @@ class Zygote:
         self._lost()
         await asyncio.gather(*self._burials)
 
+    def _sockets(self) -> tuple[socket.socket, socket.socket, socket.socket, socket.socket]:
+        """The pair for a child's frames and the pair for its questions, or neither."""
+        with ExitStack() as stack:
+            try:
+                frames = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+                stack.callback(_close, *frames)
+                raw = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            except OSError as error:
+                raise self._cannot_start(error) from None
+            stack.pop_all()
+            return *frames, *raw
+
+    def _cannot_start(self, error: OSError) -> ConfigError:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            advice = "let the server have more open files (`ulimit -n`, LimitNOFILE= of systemd)"
+        else:
+            advice = "correct `python` of its [[worker]], or leave it out to use the server's own"
+        return ConfigError(
+            f"the interpreter {self._python} of a worker cannot be started: {error.strerror}; {advice}"
+        )
+
     def _launch(self) -> socket.socket:
-        control, its_control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            control, its_control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        except OSError as error:
+            raise self._cannot_start(error) from None
         control.setblocking(False)
         command = [self._python, "-P", "-c", _BOOTSTRAP, _ROOT, str(its_control.fileno())]
         try:
@@ -92,10 +117,7 @@ class Zygote:
                 )
         except OSError as error:
             control.close()
-            raise ConfigError(
-                f"the interpreter {self._python} of a worker cannot be started: {error.strerror}; "
-                "correct `python` of its [[worker]], or leave it out to use the server's own"
-            ) from None
+            raise self._cannot_start(error) from None
         self._control = control
         asyncio.get_running_loop().add_reader(control, self._read, control)
         return control
@@ -138,6 +160,11 @@ class Zygote:
             burial.add_done_callback(self._burials.discard)
         for on_exit in told.values():
             on_exit(None)
+
+
+def _close(*sockets: socket.socket) -> None:
+    for each in sockets:
+        each.close()
 
 
 def _bury(process: subprocess.Popen[bytes]) -> None:
