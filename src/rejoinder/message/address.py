@@ -10,9 +10,10 @@ show just that one.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from itertools import islice
 from typing import Final, NamedTuple
 
 import idna
@@ -152,6 +153,8 @@ class _Token(NamedTuple):
 
 
 _Piece = list[_Token]
+_MAX_AUTHORS: Final = 1_000
+_MAX_TOKENS: Final = 20_000
 
 # Possessive, and no alternative can read far and then fail twice over the same text.
 _TOKEN: Final = re.compile(
@@ -172,7 +175,7 @@ _PAIR: Final = re.compile(r"(?s)\\(.)")
 def parse_address_list(value: str, limit: int = 1_000) -> list[Address]:
     """The addresses of a field body, groups flattened; at most ``limit``, and without what is none."""
     found: list[Address] = []
-    for piece in _pieces(value):
+    for piece in _pieces(_tokens(value)):
         address = _address(piece)
         if address is not None:
             found.append(address)
@@ -182,23 +185,39 @@ def parse_address_list(value: str, limit: int = 1_000) -> list[Address]:
 
 
 def author_domains(headers: Headers) -> frozenset[str]:
-    """The domains of all mailboxes in all From fields, as A-labels; empty if none or one unclear."""
+    """The domains of all mailboxes in all From fields, as A-labels.
+
+    Empty if there is none, if one is unclear, and if there are more than anybody means and we would read:
+    1,000 addresses, or 20,000 atoms, quoted strings, comments and marks.
+    """
     domains: set[str] = set()
-    for value in headers.get_all("From"):
-        for piece in _pieces(value):
-            address = _address(piece)
-            if address is not None:
-                domains.add(address.mailbox.host)
-            elif any(token.text == "@" for token in piece):
-                return frozenset()
+    for piece in _author_pieces(headers):
+        address = _address(piece)
+        if address is not None:
+            domains.add(address.mailbox.host)
+        elif any(token.text == "@" for token in piece):
+            return frozenset()
     return frozenset(domains)
 
 
-def _pieces(value: str) -> Iterator[_Piece]:
+def _author_pieces(headers: Headers) -> list[_Piece]:
+    """What may be an address in the From fields; nothing if it is too much."""
+    pieces: list[_Piece] = []
+    room = _MAX_TOKENS
+    for value in headers.get_all("From"):
+        tokens = list(islice(_tokens(value), room + 1))
+        room -= len(tokens)
+        pieces += filter(None, _pieces(tokens))
+        if room < 0 or len(pieces) > _MAX_AUTHORS:
+            return []
+    return pieces
+
+
+def _pieces(tokens: Iterable[_Token]) -> Iterator[_Piece]:
     """The tokens between the separators of a list; the names of groups are dropped."""
     piece: _Piece = []
     angle = at = -1  # where in the piece they stand
-    for token in _tokens(value):
+    for token in tokens:
         text = token.text if token.kind == "special" else ""
         route = angle >= 0 and len(piece) > angle + 1 and piece[angle + 1].text == "@"  # RFC 5322 §4.4
         if text == ";" or (text == "," and not route):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final, Literal
 
-from rejoinder.message.headers import HeaderField
+from rejoinder.message.headers import Headers
 
 Algorithm = Literal["simple", "relaxed"]
 
@@ -36,9 +36,7 @@ def field(raw: bytes, algorithm: Algorithm) -> bytes:
     return b"%s:%s\r\n" % (name.rstrip(b" \t").lower(), value)
 
 
-def signed_data(
-    headers: Iterable[HeaderField], names: Iterable[str], signature: bytes, algorithm: Algorithm
-) -> bytes:
+def signed_data(headers: Headers, names: Iterable[str], signature: bytes, algorithm: Algorithm) -> bytes:
     """What a signature signs: the named fields, then its own with an empty b= and no CRLF (§3.7).
 
     Args:
@@ -51,15 +49,14 @@ def signed_data(
     return chosen + field(_without_b(signature), algorithm).removesuffix(b"\r\n")
 
 
-def _select(headers: Iterable[HeaderField], names: Iterable[str]) -> Iterator[bytes]:
+def _select(headers: Headers, names: Iterable[str]) -> Iterator[bytes]:
     # §5.4.2: a name given several times takes its fields from the bottom up, then nothing.
-    remaining: dict[str, list[bytes]] = {}
-    for header in headers:
-        remaining.setdefault(header.name.lower(), []).append(header.raw)
-    for name in names:
-        fields = remaining.get(name.lower())
-        if fields:
-            yield fields.pop()
+    wanted = [name.lower() for name in names]
+    # Only what is named is looked at: there may be many signatures, and very many fields.
+    remaining = {name: headers.fields(name) for name in set(wanted)}
+    for name in wanted:
+        if remaining[name]:
+            yield remaining[name].pop().raw
 
 
 def _without_b(signature: bytes) -> bytes:
