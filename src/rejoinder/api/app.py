@@ -55,8 +55,8 @@ def create_app(
     gate = Gate(store, clock, rate)
     refusal.install(app)
     app.include_router(_health_routes(is_ready))
-    app.include_router(mail_routes(gate, store, raw, is_held), prefix="/api/v2")
     app.include_router(email_routes(gate, store, raw, answering, is_held), prefix="/api/v2")
+    app.include_router(mail_routes(gate, store, raw, is_held), prefix="/api/v2")
     app.add_middleware(Frame, new_request_id=new_request_id)
     return app
 

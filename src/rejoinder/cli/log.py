@@ -19,9 +19,14 @@ def configure(least: int = logging.NOTSET) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *exceptions,
-            structlog.dev.ConsoleRenderer() if is_terminal else structlog.processors.JSONRenderer(),
+            _for_people() if is_terminal else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(least),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def _for_people() -> structlog.dev.ConsoleRenderer:
+    # Not the default, which prints the variables of every frame: among them are keys and mail.
+    return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
