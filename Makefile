@@ -33,7 +33,7 @@ $(NODE_STAMP): tests/node/package-lock.json tests/node/package.json | $(STAMP)
 
 lock: setup ## Write requirements/*.txt anew from pyproject.toml and requirements/test.in.
 	$(LOCK) pyproject.toml -o requirements/runtime.txt
-	$(LOCK) pyproject.toml requirements/test.in -c requirements/runtime.txt -o requirements/test.txt
+	$(LOCK) --all-extras pyproject.toml requirements/test.in -c requirements/runtime.txt -o requirements/test.txt
 
 demo: setup ## See a mail come in, answered in its thread, and the answer leave signed; Ctrl-C ends it.
 	@$(BIN)/rejoinder demo

@@ -9,6 +9,7 @@ in the current loop; ``serve`` is the process around it, with its lock and signa
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import signal
 import socket
@@ -35,9 +36,12 @@ from rejoinder.outbound.deliver import DeliverHandler
 from rejoinder.outbound.keys import load_signers
 from rejoinder.outbound.mx import listens_at
 from rejoinder.outbound.pool import Pool, PoolSettings
+from rejoinder.outbound.provider import Provider, Unusable
+from rejoinder.outbound.settings import OutboundSettings
 from rejoinder.outbound.sign import Signing
 from rejoinder.queue.worker import QueueWorker
 from rejoinder.replies.answer import Answering
+from rejoinder.replies.first_attempt import FirstAttempts
 from rejoinder.replies.submit import DELIVER
 from rejoinder.routing.table import Table
 from rejoinder.runtime.conclusion import RUN, Concluder
@@ -88,6 +92,8 @@ class Server:
         self._host = WorkerHost(config.workers, config.worker, clock)
         self._signing = Signing(load_signers(config.domain, config.store.data_dir))
         self._pool = Pool(PoolSettings(), clock)
+        self._provider = provider_of(config.outbound)
+        first_attempts = None if self._provider is None else FirstAttempts(clock, self._provider)
 
         runner = Runner(
             host=self._host,
@@ -118,6 +124,8 @@ class Server:
             settings=config.outbound,
             ehlo=config.outbound.ehlo or hostname,
             is_ours=lambda hop: listens_at(self.smtp_addresses, hop),
+            provider=self._provider,
+            first_attempts=first_attempts,
         )
         run = RunHandler(store, raw_store, runner, concluder, finisher)
         self._queue = QueueWorker(store, clock, config.queue, owner, {RUN: run, DELIVER: deliver})
@@ -155,6 +163,7 @@ class Server:
             settings=config.replies,
             quota=config.quota,
             max_size=config.outbound.max_size,
+            first_attempts=first_attempts,
         )
         api = create_app(
             store,
@@ -233,6 +242,8 @@ class Server:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._host.stop()
         await self._pool.close()
+        if self._provider is not None:
+            await self._provider.close()
         self._signing.close()
         await self.store.close()
 
@@ -254,6 +265,25 @@ async def serve(config: Config, *, ready: Callable[[Server], None] | None = None
         _log.info("app.draining", seconds=DRAIN)
         await server.stop()
         _log.info("app.stopped")
+
+
+def provider_of(settings: OutboundSettings) -> Provider | None:
+    """Who sends instead of our own SMTP client; None if nobody does.
+
+    An extra's driver is loaded here by its name, so that nobody else pays for it or needs it.
+    """
+    if settings.route != "ses":
+        return None
+    try:
+        driver = importlib.import_module("rejoinder.outbound.ses")
+    except ModuleNotFoundError as error:
+        if error.name is None or not error.name.startswith("botocore"):
+            raise
+        reason = f'route = "ses" needs {error.name}: pip install "rejoinder[ses]"'
+        _log.error("app.extra_missing", error=reason)
+        return Unusable("Amazon SES", reason)
+    provider: Provider = driver.Ses(settings.ses)
+    return provider
 
 
 def random_fraction() -> float:

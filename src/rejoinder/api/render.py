@@ -79,7 +79,7 @@ def sent_detail(mail: SentMail) -> wire.SentDetail:
     return wire.SentDetail(
         id=mail.sent.id,
         thread_id=mail.sent.thread_id,
-        message_id=mail.sent.message_id,
+        message_id=mail.message_id,
         from_=mail.from_,
         to=list(mail.to),
         cc=list(mail.cc),

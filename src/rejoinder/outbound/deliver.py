@@ -3,7 +3,8 @@
 
 One job is one message and one destination domain, with all forward-paths there that are not settled. A
 positive answer settles a forward-path as delivered, a permanent one as bounced; anything else is tried again
-by ``outbound.schedule``, at the next MX first where the host itself was the trouble (RFC 5321 §5.1).
+by ``outbound.schedule``, at the next MX first where the host itself was the trouble (RFC 5321 §5.1). Where a
+provider sends, it takes the place of all next hops, and of our signature.
 
 The surprise: an attempt whose outcome nobody knows, because the connection or our process died after the
 content had gone (RFC 1047), is marked ``uncertain`` and repeated with the same bytes under the same
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
@@ -24,12 +25,16 @@ from rejoinder.clock import Clock, after
 from rejoinder.dns import Resolver
 from rejoinder.errors import StoreError
 from rejoinder.ids import Ids
+from rejoinder.message.address import Mailbox
 from rejoinder.outbound.connection import HopResult, NextHop
 from rejoinder.outbound.mx import IsOurs, Unreachable, addresses, next_hops
 from rejoinder.outbound.pool import Pool
+from rejoinder.outbound.provider import Provider
 from rejoinder.outbound.settings import OutboundSettings
 from rejoinder.outbound.sign import Signing
 from rejoinder.queue.backoff import Jitter, end_of, next_due
+from rejoinder.replies.first_attempt import FirstAttempts, FirstResult, Refused, Taken
+from rejoinder.replies.submit import RETURN_PATH, delivery_jobs
 from rejoinder.smtp.envelope import Envelope
 from rejoinder.smtp.grammar import read_mailbox
 from rejoinder.smtp.reply import Reply
@@ -63,6 +68,16 @@ class _Attempt:
     uncertain: bool = False
     is_up: bool | None = None
     """Whether a host took a session, which tells something about the whole lane; None if none was asked."""
+    handed_over: bool = False
+    """Whether a provider was asked, who says the same for every forward-path."""
+    taken: Taken | None = None
+
+    @property
+    def first_result(self) -> FirstResult:
+        """What whoever waits for it is told."""
+        reply = self.replies[0][1]
+        refused = self.handed_over and reply is not None and reply.is_permanent
+        return Refused(str(reply)) if refused else self.taken
 
 
 class DeliverHandler:
@@ -81,6 +96,8 @@ class DeliverHandler:
         settings: OutboundSettings,
         ehlo: str,
         is_ours: IsOurs,
+        provider: Provider | None = None,
+        first_attempts: FirstAttempts | None = None,
         jitter: Jitter = random.random,
     ) -> None:
         self._store = store
@@ -93,21 +110,24 @@ class DeliverHandler:
         self._settings = settings
         self._ehlo = ehlo
         self._is_ours = is_ours
+        self._provider = provider
+        self._first_attempts = first_attempts
         self._jitter = jitter
 
     async def handle(self, job: Job) -> None:
         """Attempt the delivery; see ``queue.worker.Handler``."""
-        domain = json.loads(job.payload)["domain"]
-        loaded = await self._store.read(lambda: _load(job, domain))
+        loaded = await self._store.read(lambda: _load(job))
         if loaded is None:
             await self._store.transaction(lambda: jobs.finish(job))
             return
         message, deliveries, raw = loaded
-        author = read_mailbox(message.author)
-        content = await self._signing.signed(author.host, await self._raws.load(raw), self._clock.now())
-        if content is None:
-            # RFC 7372 §3.1; ours is never to leave unsigned, and a key can come back.
-            attempt = _told(deliveries, Reply.of(451, "4.7.20", f"no DKIM key for {author.host}"))
+        content = await self._raws.load(raw)
+        domain = json.loads(job.payload).get("domain")
+        if self._provider is not None:
+            attempt = await self._hand_over(self._provider, message, deliveries, content)
+        elif domain is None:
+            await self._part(job, message, deliveries)
+            return
         else:
             attempt = await self._attempt(message, deliveries, domain, content)
         try:
@@ -125,12 +145,42 @@ class DeliverHandler:
         await self._store.transaction(lambda: _bury(job, event))
 
     async def _attempt(
-        self, message: Sent, deliveries: Sequence[Delivery], domain: str, content: bytes
+        self, message: Sent, deliveries: Sequence[Delivery], domain: str, raw: bytes
     ) -> _Attempt:
+        author = read_mailbox(message.author)
+        content = await self._signing.signed(author.host, raw, self._clock.now())
+        if content is None:
+            # RFC 7372 §3.1; ours is never to leave unsigned, and a key can come back.
+            return _told(deliveries, Reply.of(451, "4.7.20", f"no DKIM key for {author.host}"))
         hops = await self._hops(domain)
         if isinstance(hops, Unreachable):
             return _told(deliveries, Reply.of(550 if hops.permanent else 451, hops.status, hops.reason))
         return await self._talk(hops, message, deliveries, content)
+
+    async def _hand_over(
+        self, provider: Provider, message: Sent, deliveries: Sequence[Delivery], content: bytes
+    ) -> _Attempt:
+        envelope = _envelope(message, deliveries, content)
+        if envelope.reverse_path is None:
+            # A provider knows no null reverse-path; reports come to where nothing answers them.
+            author = read_mailbox(message.author)
+            envelope = replace(envelope, reverse_path=Mailbox(RETURN_PATH, author.host))
+        result = await provider.send(envelope, content)
+        return _Attempt(
+            tuple((each, result.reply) for each in deliveries),
+            result.dialogue,
+            provider.name,
+            uncertain=result.reply is None,
+            is_up=result.is_up,
+            handed_over=True,
+            taken=result.taken,
+        )
+
+    async def _part(self, job: Job, message: Sent, deliveries: Sequence[Delivery]) -> None:
+        """What was queued for a provider that sends no more goes to each domain by itself."""
+        paths = [read_mailbox(each.forward_path) for each in deliveries]
+        parts = list(delivery_jobs(message, paths, self._ids, self._clock.now()))
+        await self._store.transaction(lambda: _replace(job, parts))
 
     async def _talk(
         self, hops: Sequence[NextHop], message: Sent, deliveries: Sequence[Delivery], content: bytes
@@ -170,6 +220,8 @@ class DeliverHandler:
                     is_ours=self._is_ours,
                     shuffle=random.shuffle,
                 )
+            case "ses":
+                raise AssertionError("a provider was given, and takes the place of next hops")
             case "relay":
                 return await relay_hops(*settings.relay_host(), self._resolver)
         assert_never(settings.route)
@@ -188,13 +240,37 @@ class DeliverHandler:
             )
             for delivery, reply in attempt.replies
         ]
-        steps = [self._attempted(job, message, attempt), *(self._settled(message, each) for each in results)]
+        steps = [
+            self._attempted(job, message, attempt),
+            *(self._settled(message, each, attempt) for each in results),
+        ]
 
         def unit() -> Unit[None]:
             yield from _write(job, results, steps, due)
             yield from _open_or_close_lane(job, attempt, due, now)
+            if attempt.taken is not None:
+                yield from sent.alias(message, attempt.taken.message_id, attempt.taken.provider_id, now)
 
-        await self._store.transaction(unit)
+        await self._record_and_tell(message, attempt.first_result, unit)
+
+    async def _record_and_tell(
+        self, message: Sent, result: FirstResult, unit: Callable[[], Unit[None]]
+    ) -> None:
+        """Write, with what whoever waits for the first attempt wants to be written, and tell them."""
+        awaited = None if self._first_attempts is None else self._first_attempts.claim(message.id)
+        if awaited is None:
+            await self._store.transaction(unit)
+            return
+
+        def settled() -> Unit[None]:
+            yield from unit()
+            yield from awaited.settle(result)
+
+        try:
+            await self._store.transaction(settled)
+            awaited.tell(result)
+        finally:
+            awaited.tell(None)
 
     def _due(self, job: Job, now: int) -> int | None:
         """When to try again; None when the tries are used up, or, in a lane that had to wait, their time."""
@@ -209,14 +285,19 @@ class DeliverHandler:
             attempt=job.attempt,
             next_hop=attempt.hop or None,
             dialogue=list(attempt.dialogue),
+            provider_id=None if attempt.taken is None else attempt.taken.provider_id,
+            message_id=None if attempt.taken is None else attempt.taken.message_id,
             uncertain=attempt.uncertain or None,
             repeats_uncertain=job.interrupted or any(each.uncertain for each, _ in attempt.replies) or None,
         )
 
-    def _settled(self, message: Sent, delivery: Delivery) -> Event:
+    def _settled(self, message: Sent, delivery: Delivery, attempt: _Attempt) -> Event:
+        kind = _EVENT_OF[delivery.status]
+        # A provider that refuses has asked nobody: nothing came back from where the mail should go.
+        is_unsent = attempt.handed_over and kind is EventKind.BOUNCED
         return self._event(
             message,
-            _EVENT_OF[delivery.status],
+            EventKind.FAILED if is_unsent else kind,
             forward_path=delivery.forward_path,
             reply=delivery.last_reply,
             uncertain=delivery.uncertain or None,
@@ -292,17 +373,30 @@ def _status(reply: Reply | None, due: int | None) -> DeliveryStatus:
     return DeliveryStatus.EXPIRED if due is None else DeliveryStatus.DEFERRED
 
 
-def _load(job: Job, domain: str) -> Unit[tuple[Sent, list[Delivery], Raw] | None]:
+def _load(job: Job) -> Unit[tuple[Sent, list[Delivery], Raw] | None]:
     message = yield from sent.by_id(job.subject_id)
     if message is None:
         return None
     unsettled = [
         each
         for each in (yield from sent.deliveries(message.id))
-        if each.status in _UNSETTLED and read_mailbox(each.forward_path).host == domain
+        if each.status in _UNSETTLED and _is_of(job, each.forward_path)
     ]
     raw = yield from raws.get(message.raw_id)
     return (message, unsettled, raw) if raw is not None and unsettled else None
+
+
+def _is_of(job: Job, forward_path: str) -> bool:
+    payload = json.loads(job.payload)
+    if "domain" in payload:
+        return bool(read_mailbox(forward_path).host == payload["domain"])
+    return forward_path in payload["forward_paths"]
+
+
+def _replace(job: Job, parts: Sequence[Job]) -> Unit[None]:
+    yield from jobs.finish(job)
+    for part in parts:
+        yield from jobs.enqueue(part)
 
 
 def _write(job: Job, results: Sequence[Delivery], steps: Sequence[Event], due: int | None) -> Unit[None]:

@@ -11,12 +11,32 @@ from pydantic import Field, model_validator
 from rejoinder.settings import Duration, Settings, Size
 
 
+class SesSettings(Settings):
+    """Amazon SES, for route = "ses"; it needs the extra: pip install "rejoinder[ses]"."""
+
+    region: str = Field("", description="The AWS region; empty means that of the AWS SDK's own settings.")
+    access_key_id: str = Field(
+        "", description="The access key; empty means wherever AWS SDKs look (environment, profile, role)."
+    )
+    secret_access_key: str = Field("", repr=False, description="The secret of the access key.")
+    endpoint_url: str = Field(
+        "", description="Another address of the service, as that of a VPC; empty means the region's."
+    )
+
+    @model_validator(mode="after")
+    def _key_is_whole(self) -> Self:
+        if bool(self.access_key_id) != bool(self.secret_access_key):
+            raise ValueError("access_key_id and secret_access_key belong together; set both, or neither")
+        return self
+
+
 class OutboundSettings(Settings):
     """Delivering what we send."""
 
-    route: Literal["direct", "relay"] = Field(
+    route: Literal["direct", "relay", "ses"] = Field(
         "direct",
-        description='Where mail goes: "direct" (the MX of each domain) or "relay" (one next hop).',
+        description='Where mail goes: "direct" (the MX of each domain), "relay" (one next hop) or "ses" '
+        "(Amazon SES, which signs by itself).",
     )
     relay: str = Field("", description='The next hop of route = "relay", as in "smtp://mail.example:25".')
     mx_port: int = Field(25, ge=1, le=65535, description="The port at which the MX of a domain is reached.")
@@ -30,6 +50,7 @@ class OutboundSettings(Settings):
     )
     max_size: Size = Field(50 << 20, description="The largest message that leaves.")
     ehlo: str = Field("", description="The name in EHLO; empty means ingress.hostname.")
+    ses: SesSettings = Field(default_factory=SesSettings)
 
     @model_validator(mode="after")
     def _relay_is_usable(self) -> Self:

@@ -5,6 +5,7 @@ The story of ``Answering.reply``: a repeat of a request with the same idempotenc
 again; otherwise the recipients are found, the rules are asked, the message is built and kept, and one
 transaction writes everything: the answer under its key, what it takes of the budgets and of the quota, and
 the submission. So whatever dies at whatever moment, a request that is repeated under its key sends once.
+Where a provider sends, its first answer is waited for a little and becomes part of ours.
 
 The surprise: of equal requests at once the others wait for the first, and those of another process lose
 against the unique index and give the winner's answer; no state "in progress" can be left behind
@@ -16,15 +17,17 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import Final, TypeVar
+from typing import Final, TypeVar, assert_never
 
 from rejoinder.clock import SECOND, Clock
 from rejoinder.errors import (
     MessageTooLarge,
     QuotaExceeded,
     SenderDomainForbidden,
+    SendFailed,
     SendNotStored,
     StoreError,
 )
@@ -34,12 +37,13 @@ from rejoinder.queue.turns import Turns
 from rejoinder.replies.answer_compose import build, check
 from rejoinder.replies.answered import Answered, find
 from rejoinder.replies.fingerprint import differing, fingerprint
+from rejoinder.replies.first_attempt import FirstAttempts, FirstResult, Refused, Taken
 from rejoinder.replies.original import Original, parsed
 from rejoinder.replies.recipients import recipients
 from rejoinder.replies.request import ReplyRequest
 from rejoinder.replies.rules import Case, Proposal, Usage, judge_api, judge_api_budget
 from rejoinder.replies.settings import QuotaSettings, RepliesSettings
-from rejoinder.replies.submit import Content, Origin, Submission, prepare, submit
+from rejoinder.replies.submit import RETURN_PATH, Content, Origin, Submission, prepare, submit
 from rejoinder.store import idempotency, quotas, raws, sent
 from rejoinder.store.raw import RawStore
 from rejoinder.store.records import Email, KeptAnswer, Raw, Sent
@@ -47,8 +51,6 @@ from rejoinder.store.unit import Store, Unit
 
 API: Final = "api"
 """The policy under which answers through the API are sent and counted."""
-RETURN_PATH: Final = "bounces"
-"""The local-part to which what cannot be delivered comes back; it exists at every domain of ours."""
 _DAY: Final = 86_400 * SECOND
 _AT_ONCE: Final = 64 * 1024
 """Octets up to which reading and building a message holds up nobody; above, a thread does it."""
@@ -67,7 +69,7 @@ class Idempotency:
 
 @dataclass(frozen=True, slots=True)
 class AnswerSent:
-    """What the caller is told; ``message_id`` has no angle brackets."""
+    """What the caller is told; ``message_id`` is the one on the wire, without angle brackets."""
 
     id: str
     message_id: str
@@ -98,10 +100,14 @@ class _Asking:
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    """What the store knows of the answered mail; ``ours`` says whether we made its Message-ID."""
+    """What the store knows of the answered mail; ``ours`` says whether we made its Message-ID.
+
+    ``alias`` is the Message-ID that its recipients know, where a provider put it in the place of ours.
+    """
 
     raw: Raw
     ours: bool
+    alias: str | None
 
 
 class Answering:
@@ -110,6 +116,7 @@ class Answering:
     Args:
         account_of: The account of a domain of ours; None for any other domain.
         max_size: Octets of the largest message that leaves.
+        first_attempts: By whom a provider's first answer is told; None where no provider sends.
     """
 
     def __init__(
@@ -123,6 +130,7 @@ class Answering:
         settings: RepliesSettings,
         quota: QuotaSettings,
         max_size: int,
+        first_attempts: FirstAttempts | None = None,
     ) -> None:
         self._store = store
         self._raws = raw_store
@@ -132,6 +140,7 @@ class Answering:
         self._settings = settings
         self._quota = quota
         self._max_size = max_size
+        self._first_attempts = first_attempts
         self._turns = Turns()
 
     async def find(self, account: str, asked: str) -> Answered | None:
@@ -159,6 +168,8 @@ class Answering:
             ReplyBudget: the day's answers to a recipient, or in the thread, are used up.
             QuotaExceeded: the month's or the hour's messages are.
             SendNotStored: the store could not keep it; nothing was sent.
+            SendingNotConfigured: the provider that sends cannot be used; nothing was sent.
+            SendFailed: it refused the message for good, and nothing is kept under the key.
         """
         check(request)
         if idempotency is None:
@@ -184,18 +195,30 @@ class Answering:
             answered.is_thread_reply,
         )
         kept = None if asking is None else _kept(asking, made, submission.sent)
-        try:
-            earlier = await self._store.transaction(lambda: self._write(submission, answered, kept))
-        except StoreError as error:
-            raise SendNotStored from error
-        return Answer(made) if earlier is None else _replayed(earlier, asking)
+        with self._expected(submission, made):
+            try:
+                earlier = await self._store.transaction(lambda: self._write(submission, answered, kept))
+            except StoreError as error:
+                raise SendNotStored from error
+            if earlier is not None:
+                return _replayed(earlier, asking)
+            return _answer_to(made, await self._first_result(made))
+
+    def _expected(self, submission: Submission, made: AnswerSent) -> AbstractContextManager[None]:
+        """Expect what a provider says to a message that it gets whole; of several parts none says it."""
+        if self._first_attempts is None or len(submission.jobs) > 1:
+            return nullcontext()
+        return self._first_attempts.expected(made.id, lambda result: _settle(made, result))
+
+    async def _first_result(self, made: AnswerSent) -> FirstResult:
+        return None if self._first_attempts is None else await self._first_attempts.result(made.id)
 
     async def _submission(
         self, answered: Answered, request: ReplyRequest, reply_any: bool, loaded: _Loaded
     ) -> Submission:
         """Judge the request and build what it sends; nothing is written but a large message's file."""
         record, now = answered.record, self._clock.now()
-        content = await self._raws.load(loaded.raw)
+        content = _as_known(await self._raws.load(loaded.raw), loaded.alias)
         original = await _done(len(content), lambda: parsed(content))
         to = recipients(
             request,
@@ -207,6 +230,10 @@ class Answering:
         author = Mailbox(request.from_.mailbox.local_part, request.from_.mailbox.host)
         if isinstance(record, Email) and not reply_any:
             self._check_original(Original.of(record, original.headers, ours=loaded.ours), author)
+        together = None
+        if self._first_attempts is not None:
+            await self._first_attempts.handover.ready()
+            together = self._first_attempts.handover.most
         message_id = f"<{self._ids.unique(now)}@{author.host}>"
         built = await _done(
             len(content) + _size(request),
@@ -220,6 +247,7 @@ class Answering:
             forward_paths=to.forward_paths,
             ids=self._ids,
             now=now,
+            together=together,
         )
 
     def _check_author(self, account: str, author: Mailbox) -> None:
@@ -302,7 +330,41 @@ def _load(answered: Answered, asking: _Asking | None, horizon: int) -> Unit[Kept
     if raw is None:
         raise StoreError(f"the content {record.raw_id} of {record.id} is not in the store")
     ours = record.message_id is not None and (yield from sent.is_ours(record.account, record.message_id))
-    return _Loaded(raw, ours)
+    alias = (yield from sent.alias_of(record.id)) if isinstance(record, Sent) else None
+    return _Loaded(raw, ours, alias)
+
+
+def _as_known(content: bytes, alias: str | None) -> bytes:
+    """The answered message under the Message-ID that its recipients know: the first such field counts."""
+    return content if alias is None else b"Message-ID: " + alias.encode() + b"\r\n" + content
+
+
+def _on_the_wire(made: AnswerSent, taken: Taken) -> AnswerSent:
+    return replace(made, message_id=taken.message_id.strip("<>"), aws_message_id=taken.provider_id)
+
+
+def _settle(made: AnswerSent, result: FirstResult) -> Unit[None]:
+    """Keep for a repeat of the request what is answered to it."""
+    match result:
+        case Taken():
+            yield from idempotency.amend(made.id, json.dumps(asdict(_on_the_wire(made, result))))
+        case Refused():
+            yield from idempotency.forget(made.id)
+        case None:
+            return
+        case _:
+            assert_never(result)
+
+
+def _answer_to(made: AnswerSent, result: FirstResult) -> Answer:
+    match result:
+        case Taken():
+            return Answer(_on_the_wire(made, result))
+        case Refused():
+            raise SendFailed(details=result.reply)
+        case None:
+            return Answer(made)
+    assert_never(result)
 
 
 def _kept(asking: _Asking, made: AnswerSent, row: Sent) -> KeptAnswer:

@@ -41,6 +41,8 @@ class SentMail:
     """A sent message; addresses as text, ``Name <local-part@domain>``."""
 
     sent: Sent
+    message_id: str
+    """The one on the wire, with angle brackets."""
     from_: str
     to: tuple[str, ...]
     cc: tuple[str, ...]
@@ -57,9 +59,9 @@ async def sent_mail(store: Store, raw_store: RawStore, account: str, sent_id: st
     found = await store.read(lambda: _load(account, sent_id))
     if found is None:
         return None
-    row, deliveries, raw = found
+    row, alias, deliveries, raw = found
     content = await raw_store.load(raw)
-    return await asyncio.to_thread(_read, row, deliveries, content)
+    return await asyncio.to_thread(_read, row, alias or row.message_id, deliveries, content)
 
 
 def last_event(deliveries: Sequence[Delivery]) -> LastEvent:
@@ -74,22 +76,23 @@ def last_event(deliveries: Sequence[Delivery]) -> LastEvent:
     return LastEvent.FAILED
 
 
-def _load(account: str, sent_id: str) -> Unit[tuple[Sent, list[Delivery], Raw] | None]:
+def _load(account: str, sent_id: str) -> Unit[tuple[Sent, str | None, list[Delivery], Raw] | None]:
     row = yield from sent.get(account, sent_id)
     if row is None:
         return None
     raw = yield from raws.get(row.raw_id)
     if raw is None:
         raise StoreError(f"the content {row.raw_id} of {row.id} is not in the store")
-    return row, (yield from sent.deliveries(row.id)), raw
+    return row, (yield from sent.alias_of(row.id)), (yield from sent.deliveries(row.id)), raw
 
 
-def _read(row: Sent, deliveries: Sequence[Delivery], content: bytes) -> SentMail:
+def _read(row: Sent, message_id: str, deliveries: Sequence[Delivery], content: bytes) -> SentMail:
     message = parsed(content)
     headers = message.headers
     named = {str(each.mailbox) for name in ("To", "Cc") for each in _addresses(headers, name)}
     return SentMail(
         sent=row,
+        message_id=message_id,
         from_=", ".join(_shown(headers, "From")),
         to=_shown(headers, "To"),
         cc=_shown(headers, "Cc"),

@@ -9,13 +9,15 @@ that fails has sent nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from rejoinder.ids import Ids
 from rejoinder.message.address import Mailbox
 from rejoinder.store import events, jobs, raws, sent, threads
-from rejoinder.store.evidence import evidence
+from rejoinder.store.evidence import Json, evidence
 from rejoinder.store.records import (
     Delivery,
     DeliveryStatus,
@@ -29,7 +31,9 @@ from rejoinder.store.records import (
 from rejoinder.store.unit import Unit
 
 DELIVER = "deliver"
-"""The kind of a delivery job; its lane is ``deliver:`` and the destination domain."""
+"""The kind of a delivery job; its lane is ``deliver:`` and the destination domain, or ``*`` for several."""
+RETURN_PATH: Final = "bounces"
+"""The local-part to which what cannot be delivered comes back; it exists at every domain of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +77,14 @@ def prepare(
     forward_paths: Sequence[Mailbox],
     ids: Ids,
     now: int,
+    together: int | None = None,
 ) -> Submission:
-    """The rows for a message to these forward-paths; nothing is written yet."""
+    """The rows for a message to these forward-paths; nothing is written yet.
+
+    Each destination domain gets a job of its own, unless up to ``together`` forward-paths shall be
+    attempted at once, whatever their domains.
+    """
     sent_id = ids.new("sent", now)
-    domains = sorted({path.host for path in forward_paths})
     row = Sent(
         id=sent_id,
         account=origin.account,
@@ -97,7 +105,11 @@ def prepare(
         content.raw,
         row,
         tuple(_delivery(sent_id, path, now) for path in forward_paths),
-        tuple(_job(row, domain, ids, now) for domain in domains),
+        tuple(
+            delivery_jobs(row, forward_paths, ids, now)
+            if together is None
+            else _jobs_together(row, forward_paths, together, ids, now)
+        ),
         _event(row, forward_paths, ids, now),
     )
 
@@ -117,14 +129,28 @@ def _delivery(sent_id: str, path: Mailbox, now: int) -> Delivery:
     return Delivery(sent_id, str(path), DeliveryStatus.QUEUED, 0, None, False, now)
 
 
-def _job(row: Sent, domain: str, ids: Ids, now: int) -> Job:
+def delivery_jobs(row: Sent, forward_paths: Sequence[Mailbox], ids: Ids, now: int) -> Iterator[Job]:
+    """A job for each destination domain."""
+    for domain in sorted({path.host for path in forward_paths}):
+        yield _job(row, domain, {"domain": domain}, ids, now)
+
+
+def _jobs_together(
+    row: Sent, forward_paths: Sequence[Mailbox], most: int, ids: Ids, now: int
+) -> Iterator[Job]:
+    for first in range(0, len(forward_paths), most):
+        paths = [str(path) for path in forward_paths[first : first + most]]
+        yield _job(row, "*", {"forward_paths": paths}, ids, now)
+
+
+def _job(row: Sent, lane: str, payload: Mapping[str, Json], ids: Ids, now: int) -> Job:
     return Job(
         id=ids.new("job", now),
         account=row.account,
         kind=DELIVER,
-        lane=f"{DELIVER}:{domain}",
+        lane=f"{DELIVER}:{lane}",
         subject_id=row.id,
-        payload=evidence(domain=domain),
+        payload=json.dumps(payload),
         state=JobState.READY,
         due_at=now,
         attempt=0,

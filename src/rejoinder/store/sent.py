@@ -38,9 +38,21 @@ def of_email(email_id: str) -> Unit[list[Sent]]:
 
 
 def is_ours(account: str, message_id: str) -> Unit[bool]:
-    """Whether we made this Message-ID."""
+    """Whether we made this Message-ID, or a provider put it in the place of ours."""
     rows = yield Statement("sent_is_ours", {"account": account, "message_id": message_id})
     return bool(rows)
+
+
+def alias(sent: Sent, message_id: str, provider_id: str, at: int) -> Unit[None]:
+    """A provider put this Message-ID on the wire instead of ours: it names the message too."""
+    values: dict[str, Value] = {"message_id": message_id, "provider_id": provider_id, "at": at}
+    yield Statement("sent_alias_insert", {"account": sent.account, "sent_id": sent.id, **values})
+
+
+def alias_of(sent_id: str) -> Unit[str | None]:
+    """The Message-ID by which recipients know a message, where a provider put it in the place of ours."""
+    rows = yield Statement("sent_alias_first", {"sent_id": sent_id})
+    return text(rows[0], "message_id") if rows else None
 
 
 def deliveries(sent_id: str) -> Unit[list[Delivery]]:

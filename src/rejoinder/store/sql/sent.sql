@@ -23,8 +23,19 @@ SELECT
 FROM sent WHERE email_id = :email_id ORDER BY created_at, id;
 
 -- name: sent_is_ours
--- Whether a Message-ID is one that we made.
-SELECT 1 AS ours FROM sent WHERE account = :account AND message_id = :message_id LIMIT 1;
+-- Whether a Message-ID is one that we made, or that a provider put in its place.
+SELECT 1 AS ours WHERE EXISTS (SELECT 1 FROM sent WHERE account = :account AND message_id = :message_id)
+    OR EXISTS (SELECT 1 FROM sent_alias WHERE account = :account AND message_id = :message_id);
+
+-- name: sent_alias_insert
+-- A Message-ID that a provider put on the wire instead of ours.
+INSERT INTO sent_alias (account, message_id, sent_id, provider_id, at)
+VALUES (:account, :message_id, :sent_id, :provider_id, :at)
+ON CONFLICT (account, message_id) DO NOTHING;
+
+-- name: sent_alias_first
+-- The first Message-ID that a provider put on the wire instead of ours.
+SELECT message_id FROM sent_alias WHERE sent_id = :sent_id ORDER BY at, message_id LIMIT 1;
 
 -- name: sent_count_in_thread
 -- How many messages went into a thread since an instant.
