@@ -38,7 +38,12 @@ file = "{folder}/worker.py"
 [[route]]
 match = "support@desk.example"
 worker = "desk"
+[[route]]
+match = "billing@desk.example"
+store = true
 """
+_RECEIVING = "Receiving mail at"
+_ANSWERING = "Answering HTTP at"
 
 
 @dataclass(frozen=True)
@@ -50,13 +55,19 @@ class World:
     sink: int
     key: Path
 
+    @property
+    def config(self) -> Path:
+        """The configuration of the real server."""
+        return self.folder / "rejoinder.toml"
+
 
 def rejoinder(world: World) -> Sequence[str]:
     """The command of the real server, with everything it does by default."""
     (world.folder / "worker.py").write_text(_WORKER)
-    config = world.folder / "rejoinder.toml"
-    config.write_text(_CONFIG.format(folder=world.folder, dns=world.dns, sink=world.sink, key=world.key))
-    return ("-m", "rejoinder", "serve", "--config", str(config))
+    world.config.write_text(
+        _CONFIG.format(folder=world.folder, dns=world.dns, sink=world.sink, key=world.key)
+    )
+    return ("-m", "rejoinder", "serve", "--config", str(world.config))
 
 
 def peer(world: World) -> Sequence[str]:
@@ -65,30 +76,36 @@ def peer(world: World) -> Sequence[str]:
 
 
 class Subject:
-    """A running server under test."""
+    """A running server under test; ``port`` receives mail, ``http_port`` answers HTTP, 0 if it does not."""
 
-    def __init__(self, process: asyncio.subprocess.Process, port: int, log: Path) -> None:
-        self.port = port
+    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+        self.port = 0
+        self.http_port = 0
         self._log = log
         self._process = process
 
     @classmethod
-    async def start(cls, command: Sequence[str], log: Path) -> Subject:
-        """Start it and return when it receives mail.
+    async def start(cls, command: Sequence[str], log: Path, *, http: bool = False) -> Subject:
+        """Start it and return when it receives mail, or, if it is for HTTP, answers that.
 
         Raises:
             RuntimeError: it does not start; the text is its log.
         """
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
         with log.open("ab") as errors:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, *command, stdout=asyncio.subprocess.PIPE, stderr=errors, env=environment
+                sys.executable, *command, stdout=asyncio.subprocess.PIPE, stderr=errors, env=environment()
             )
+        subject = cls(process, log)
         assert process.stdout is not None
         async for line in process.stdout:
-            if line.startswith(b"Receiving mail at"):
-                return cls(process, int(line.rpartition(b":")[2]), log)
-        raise RuntimeError(cls(process, 0, log).log())
+            said, _, port = line.decode().rpartition(":")
+            if said.startswith(_RECEIVING):
+                subject.port = int(port)
+            if said.startswith(_ANSWERING):
+                subject.http_port = int(port)
+            if subject.http_port if http else subject.port:
+                return subject
+        raise RuntimeError(subject.log())
 
     def log(self) -> str:
         """The end of its log."""
@@ -102,6 +119,11 @@ class Subject:
         """End it in order."""
         self._process.terminate()
         await self._process.wait()
+
+
+def environment() -> dict[str, str]:
+    """What a process that is measured is given."""
+    return {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
 
 
 def _family(pid: int) -> Iterator[int]:

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The results as a table for people, with ratios where there is a peer."""
+"""The results as tables for people, with ratios where there is something to compare with."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final
 
-from bench.road import Result
+from bench.reply import Result as ReplyResult
+from bench.road import Result as RoadResult
 
-_ROWS: Final = (
+_ROAD: Final = (
     ("CPU per reply, as fast as it goes (ms)", "cpu_ms"),
     ("CPU per reply, at the steady rate (ms)", "steady_cpu_ms"),
     ("replies per second", "replies_per_second"),
@@ -21,19 +22,50 @@ _ROWS: Final = (
     ("unsigned", "unsigned"),
     ("one RSA-2048 signature (ms)", "signature_ms"),
 )
-_COMPARED: Final = {"cpu_ms", "steady_cpu_ms", "replies_per_second", "p50_ms", "p99_ms"}
+_REPLY: Final = (
+    ("requests per second", "requests_per_second"),
+    ("CPU of the server per request (ms)", "cpu_ms"),
+    ("CPU of the client per request (ms)", "client_cpu_ms"),
+    ("p50 (ms)", "p50_ms"),
+    ("p99 (ms)", "p99_ms"),
+    ("requests", "requests"),
+    ("lost", "lost"),
+    ("doubled", "doubled"),
+)
+_COMPARED: Final = {
+    *("cpu_ms", "steady_cpu_ms", "replies_per_second", "requests_per_second"),
+    *("p50_ms", "p99_ms"),
+}
 
 
-def table(results: Sequence[Result]) -> str:
+def road_table(results: Sequence[RoadResult]) -> str:
     """A row for each number, a column for each server."""
-    lines = [_line("", [result.name for result in results], "peer / ours" if len(results) == 2 else "")]
-    for label, field in _ROWS:
+    ratio = (1, 0) if len(results) == 2 else None
+    return _table(_ROAD, results, "peer / ours", ratio)
+
+
+def reply_table(results: Sequence[ReplyResult]) -> str:
+    """A row for each number, a column for each server; the plain endpoint is the last."""
+    return _table(_REPLY, results, "first / last", (0, len(results) - 1))
+
+
+def _table(
+    rows: Sequence[tuple[str, str]],
+    results: Sequence[RoadResult] | Sequence[ReplyResult],
+    title: str,
+    compared: tuple[int, int] | None,
+) -> str:
+    lines = [_line("", [result.name for result in results], title if compared else "")]
+    for label, field in rows:
         values = [float(getattr(result, field)) for result in results]
-        ratio = (
-            f"{values[1] / values[0]:.1f}" if len(values) == 2 and field in _COMPARED and values[0] else ""
-        )
+        is_compared = field in _COMPARED and compared
+        ratio = _ratio(values[compared[0]], values[compared[1]]) if compared and is_compared else ""
         lines.append(_line(label, [_number(value) for value in values], ratio))
     return "\n".join(lines)
+
+
+def _ratio(value: float, other: float) -> str:
+    return f"{value / other:.2f}" if other else ""
 
 
 def _number(value: float) -> str:
@@ -41,4 +73,4 @@ def _number(value: float) -> str:
 
 
 def _line(label: str, values: Sequence[str], ratio: str) -> str:
-    return f"{label:42}{''.join(f'{value:>12}' for value in values)}{ratio:>14}".rstrip()
+    return f"{label:42}{''.join(f'{value:>16}' for value in values)}{ratio:>14}".rstrip()

@@ -137,9 +137,11 @@ class Sender:
         sender._pipelines = b"PIPELINING" in greeting
         return sender
 
-    async def send(self, reverse_path: str, raw: bytes) -> tuple[bool, float]:
+    async def send(
+        self, reverse_path: str, raw: bytes, to: str = "support@desk.example"
+    ) -> tuple[bool, float]:
         """Send a mail; whether it got 250, and when its final dot was written."""
-        commands = [f"MAIL FROM:<{reverse_path}>\r\n", "RCPT TO:<support@desk.example>\r\n", "DATA\r\n"]
+        commands = [f"MAIL FROM:<{reverse_path}>\r\n", f"RCPT TO:<{to}>\r\n", "DATA\r\n"]
         if self._pipelines:
             self._writer.write("".join(commands).encode())
         for command in commands:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from bench.road import Sizes, measure
-from bench.table import table
+from bench.table import road_table
 
 pytestmark = pytest.mark.anyio
 
@@ -20,6 +20,6 @@ async def test_a_small_run_loses_nothing_and_gives_every_number() -> None:
         assert (result.lost, result.doubled, result.unsigned) == (0, 0, 0)
         assert result.is_sound
         assert min(result.cpu_ms, result.replies_per_second, result.p50_ms, result.signature_ms) > 0
-    printed = table(results)
+    printed = road_table(results)
     assert "CPU per reply, as fast as it goes (ms)" in printed
     assert "peer / ours" in printed
