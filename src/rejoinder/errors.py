@@ -5,6 +5,7 @@
     ├── ConfigError             a setting is missing or wrong (file and line in the text)
     │   ├── DkimKeyUnusable     a DKIM key that does not sign
     │   └── ListenError         an address that cannot be listened on
+    ├── ServerFailed            a part of the server has ended that must not
     ├── AddressError            a mailbox or path that RFC 5321/5322 does not allow
     ├── MessageError            a message that cannot be read or built
     │   ├── HeaderBlockTooLarge
@@ -20,6 +21,7 @@
     │   └── ActionRefused       an action (reply, …) broke a rule
     │       ├── EventEnded
     │       └── ReplyRefused    one subclass for each rule
+    │           └── MailUnanswerable    the rules about the mail itself
     └── ApiError                what the HTTP API answers
         ├── Unauthorized
         ├── ScopeMissing
@@ -84,6 +86,12 @@ class ConfigError(RejoinderError):
     """A setting is missing or wrong."""
 
     code = "config-invalid"
+
+
+class ServerFailed(RejoinderError):
+    """A part of the server without which it cannot go on has ended."""
+
+    code = "server-failed"
 
 
 class DkimKeyUnusable(ConfigError):
@@ -210,59 +218,68 @@ class ReplyRefused(ActionRefused):
     code = "reply-refused"
 
 
-class ReplyNullReversePath(ReplyRefused):
+class MailUnanswerable(ReplyRefused):
+    """The mail is one that no worker's reply may answer, whatever the reply says.
+
+    A worker that does not catch this has not failed: another try would be told the same.
+    """
+
+    code = "mail-unanswerable"
+
+
+class ReplyNullReversePath(MailUnanswerable):
     """The mail has the null reverse-path, so nobody waits for an answer (RFC 3834 §2)."""
 
     code = "reply-null-reverse-path"
     http_status = 409
 
 
-class ReplyToReport(ReplyRefused):
+class ReplyToReport(MailUnanswerable):
     """The mail is a delivery report or a disposition notification (RFC 3464, RFC 8098)."""
 
     code = "reply-to-report"
     http_status = 409
 
 
-class ReplyToAutomaticMail(ReplyRefused):
+class ReplyToAutomaticMail(MailUnanswerable):
     """The mail was sent by a program; answering it could loop (RFC 3834 §2)."""
 
     code = "reply-to-automatic-mail"
     http_status = 409
 
 
-class ReplyToList(ReplyRefused):
+class ReplyToList(MailUnanswerable):
     """The mail came through a mailing list (RFC 2919, RFC 3834 §2)."""
 
     code = "reply-to-list"
 
 
-class ReplyToOurselves(ReplyRefused):
+class ReplyToOurselves(MailUnanswerable):
     """The mail is our own; answering it would loop."""
 
     code = "reply-to-ourselves"
     http_status = 409
 
 
-class ReplyNoPolicy(ReplyRefused):
+class ReplyNoPolicy(MailUnanswerable):
     """The author's domain publishes no DMARC policy, so nothing proves the author (RFC 9989)."""
 
     code = "reply-no-dmarc-policy"
 
 
-class ReplyDmarcFailed(ReplyRefused):
+class ReplyDmarcFailed(MailUnanswerable):
     """The mail did not pass DMARC, so its author is not proven (RFC 9989)."""
 
     code = "reply-dmarc-failed"
 
 
-class ReplyRecipientUnproven(ReplyRefused):
+class ReplyRecipientUnproven(MailUnanswerable):
     """Nothing proves the reverse-path, to which the answer would go (RFC 3834 §4)."""
 
     code = "reply-recipient-unproven"
 
 
-class ReplyReferencesExceeded(ReplyRefused):
+class ReplyReferencesExceeded(MailUnanswerable):
     """The mail names more than 100 messages in References."""
 
     code = "reply-references-exceeded"
@@ -286,7 +303,7 @@ class ReplySenderDomainMismatch(ReplyRefused):
     code = "reply-sender-domain-mismatch"
 
 
-class ReplyBudget(ReplyRefused):
+class ReplyBudget(MailUnanswerable):
     """The day's budget of answers is used up."""
 
     code = "reply-budget"

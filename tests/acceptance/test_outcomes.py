@@ -195,6 +195,27 @@ async def test_a_worker_that_always_fails_leaves_a_dead_letter(scene: MakeScene)
     assert desk.house.sink.received == []
 
 
+async def test_that_a_mail_may_not_be_answered_is_no_failure_of_the_worker(scene: MakeScene) -> None:
+    desk = await scene("    await message.reply('a')\n    print('not reached')", on_failure="reject")
+    raw = desk.house.alice.write(
+        SUPPORT, "Away", "Until Monday.", headers=[("Auto-Submitted", "auto-replied")]
+    )
+    (outcome,) = (await desk.house.send(raw)).outcomes
+    assert str(outcome.reply) == "250 2.0.0 Ok"
+    (email,) = await desk.house.mail()
+    (run,) = await desk.house.runs(email)
+    assert (email.status, run.state) == (EmailStatus.HANDLED, RunState.FINISHED)
+    assert run.log.startswith("ReplyToAutomaticMail (not caught): ")
+    assert '"reply-to-automatic-mail"' in (await desk.house.events(email))[-1].evidence
+
+
+async def test_a_reply_that_no_mail_could_get_is_a_failure_of_the_worker(scene: MakeScene) -> None:
+    desk = await scene("    await message.reply(b'no header')")
+    assert await desk.answer_to(desk.send()) == "250 2.0.0 Ok"
+    (email,) = await desk.house.mail()
+    assert (await desk.house.runs(email))[0].state is RunState.WAITING
+
+
 # --- after 250 ----------------------------------------------------------------------------------------------
 
 WAIT = "    await gate(env, 'working')\n"

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Awaitable, Generator
 from typing import Final, Protocol
 
-from rejoinder.errors import ActionRefused, EventEnded
+from rejoinder.errors import ActionRefused, EventEnded, MailUnanswerable
 from rejoinder.worker.context import Context, Env
 from rejoinder.worker.frames import Answer, Call, End, Frame, Run
 from rejoinder.worker.handler import Handler
@@ -164,14 +164,21 @@ class LiveRun:
     async def _failure(self) -> BaseException | None:
         """Call the handler and wait for what it started; what went wrong first, if anything."""
         try:
-            await self._call()
+            await self._unless_unanswerable(self._call())
             while waiting := self._unfinished():
                 await asyncio.wait(waiting)
             for task in self._background:
-                task.result()
+                await self._unless_unanswerable(task)
         except BaseException as error:  # noqa: BLE001  # `sys.exit()` too: it must not take others along.
             return error
         return None
+
+    async def _unless_unanswerable(self, work: Awaitable[object]) -> None:
+        """That no reply may answer this mail is no failure of the worker, and would be so at every try."""
+        try:
+            await work
+        except MailUnanswerable as refusal:
+            self.capture.write(f"{type(refusal).__name__} (not caught): {refusal}\n".encode())
 
     async def _call(self) -> None:
         if self._handler.is_async:
