@@ -181,6 +181,7 @@ class Rig:
         self.kills = 0
         self._folder = folder
         self._command = (sys.executable, *command, str(config))
+        self._others = _children()
         self._process: asyncio.subprocess.Process | None = None
         self._up = asyncio.Event()
         self._letters = 0
@@ -225,7 +226,7 @@ class Rig:
         self._up.clear()
         assert status == -signal.SIGKILL, f"the server ended by itself with {status}:\n{self.log()}"
         self.kills += 1
-        await until(_no_orphans, "the processes of a killed server to end")
+        await until(lambda: _bury(_children() - self._others), "the processes of a killed server to end")
 
     async def settle(self) -> None:
         """Return when no job is left."""
@@ -379,11 +380,15 @@ def _orphans_come_to_us() -> Iterator[None]:
         prctl(_PR_SET_CHILD_SUBREAPER, 0)
 
 
-def _no_orphans() -> bool:
-    """Whether no child of ours is left, having buried those that are dead."""
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        return True
-    return False
+def _children() -> set[int]:
+    """The processes whose parent we are, or have become."""
+    return {
+        int(pid) for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()
+    }
+
+
+def _bury(orphans: set[int]) -> bool:
+    """Whether none of these is left, having buried those that are dead."""
+    for pid in orphans:
+        os.waitpid(pid, os.WNOHANG)
+    return not orphans & _children()
