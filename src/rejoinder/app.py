@@ -13,7 +13,7 @@ import importlib
 import os
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -27,10 +27,10 @@ from rejoinder.config import Config
 from rejoinder.dispatch.run import Finisher, GoingOn, RunHandler
 from rejoinder.dns import Resolver
 from rejoinder.dns.live import LiveResolver
-from rejoinder.errors import ListenError
+from rejoinder.errors import ListenError, ServerFailed
 from rejoinder.ids import Ids, Randomness, buffered
 from rejoinder.ingress.accept import Acceptor
-from rejoinder.ingress.commit import Committer
+from rejoinder.ingress.commit import REMEMBERED, Committer
 from rejoinder.ingress.server import SmtpServer
 from rejoinder.outbound.deliver import DeliverHandler
 from rejoinder.outbound.keys import load_signers
@@ -39,6 +39,7 @@ from rejoinder.outbound.pool import Pool, PoolSettings
 from rejoinder.outbound.provider import Provider, Unusable
 from rejoinder.outbound.settings import OutboundSettings
 from rejoinder.outbound.sign import Signing
+from rejoinder.queue.housekeeping import Housekeeper
 from rejoinder.queue.worker import QueueWorker
 from rejoinder.replies.answer import Answering
 from rejoinder.replies.first_attempt import FirstAttempts
@@ -86,9 +87,11 @@ class Server:
         hostname = config.ingress.hostname or socket.getfqdn()
         owner = f"{hostname}-{ids.unique(clock.now())}"
         resolver = surroundings.resolver or LiveResolver(config.dns)
-        raw_store = RawStore(config.store, ids, clock, RawFiles(config.store.data_dir / "raw"))
+        files = RawFiles(config.store.data_dir / "raw")
+        raw_store = RawStore(config.store, ids, clock, files)
 
         self.store = store
+        self._housekeeper = Housekeeper(store, files, clock, REMEMBERED)
         self._host = WorkerHost(config.workers, config.worker, clock)
         self._signing = Signing(load_signers(config.domain, config.store.data_dir))
         self._pool = Pool(PoolSettings(), clock)
@@ -177,12 +180,23 @@ class Server:
         )
         self._http = HttpServer(api, config.http)
         self._tasks: list[asyncio.Task[None]] = []
+        self._on_failure: Callable[[], None] = lambda: None
+        self.failure: ServerFailed | None = None
+        """Why the server cannot go on, once it cannot."""
         self.smtp_addresses: tuple[Address, ...] = ()
         self.http_address: Address = ("", 0)
 
     @classmethod
-    async def start(cls, config: Config, surroundings: Surroundings | None = None) -> Self:
+    async def start(
+        cls,
+        config: Config,
+        surroundings: Surroundings | None = None,
+        *,
+        on_failure: Callable[[], None] = lambda: None,
+    ) -> Self:
         """Open the store, start the workers, listen, and begin to work.
+
+        ``on_failure`` is called when the server cannot go on; ``failure`` says why, and it must be stopped.
 
         Raises:
             RejoinderError: something cannot be had; nothing is left running.
@@ -195,6 +209,7 @@ class Server:
             # Whoever held these is dead: one server owns a data_dir, and it is this one now.
             await store.transaction(lambda: jobs.void_leases(None))
             server = cls(config, surroundings, store, secret)
+            server._on_failure = on_failure
             await server._begin(config)
         except BaseException:
             await store.close()
@@ -214,8 +229,9 @@ class Server:
         try:
             await self._host.start()
             self._tasks = [
-                asyncio.create_task(self._queue.run(), name="queue"),
-                asyncio.create_task(self._host.watch(), name="watch"),
+                self._go("queue", self._queue.run()),
+                self._go("watch", self._host.watch()),
+                self._go("housekeeping", self._housekeeper.run()),
             ]
             self.http_address = await self._http.start()
             self.smtp_addresses = tuple(
@@ -225,6 +241,24 @@ class Server:
             await self._smtp.drain(self._clock.now())
             await self._close()
             raise
+
+    def _go(self, name: str, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(self._look_at)
+        return task
+
+    def _look_at(self, task: asyncio.Task[None]) -> None:
+        """Mail must not be taken for a queue that is dead; a drained one ends without an error."""
+        error = None if task.cancelled() else task.exception()
+        if error is None:
+            return
+        name = task.get_name()
+        _log.error("app.task_failed", task=name, exc_info=error)
+        self.failure = self.failure or ServerFailed(
+            f"the task {name} of the server ended with {error!r}; the log has the traceback. What was "
+            "accepted is in the store, and goes on when the server is started again"
+        )
+        self._on_failure()
 
     async def _listen(self, address: str) -> Address:
         try:
@@ -249,10 +283,15 @@ class Server:
 
 
 async def serve(config: Config, *, ready: Callable[[Server], None] | None = None) -> None:
-    """Run a server until SIGTERM or SIGINT, then drain it; a second signal does not wait."""
+    """Run a server until SIGTERM or SIGINT, then drain it; a second signal does not wait.
+
+    Raises:
+        ServerFailed: it could not go on; it was drained all the same.
+        RejoinderError: it could not start.
+    """
     with ServerLock(config.store.data_dir):
-        server = await Server.start(config)
         stopping = asyncio.Event()
+        server = await Server.start(config, on_failure=stopping.set)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)
@@ -265,6 +304,8 @@ async def serve(config: Config, *, ready: Callable[[Server], None] | None = None
         _log.info("app.draining", seconds=DRAIN)
         await server.stop()
         _log.info("app.stopped")
+        if server.failure is not None:
+            raise server.failure
 
 
 def provider_of(settings: OutboundSettings) -> Provider | None:

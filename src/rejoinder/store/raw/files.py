@@ -61,6 +61,32 @@ class RawFiles:
         except OSError as error:
             raise failure.of_os(error, self._folder / location) from error
 
+    def older_than(self, instant: int) -> list[str]:
+        """The locations of the files that were written before an instant.
+
+        Raises:
+            StoreError: the folder cannot be read.
+        """
+        try:
+            return [
+                f"{file.parent.name}/{file.name}"
+                for file in self._folder.glob("*/*")
+                if file.stat().st_mtime_ns < instant * 1000
+            ]
+        except OSError as error:
+            raise failure.of_os(error, self._folder) from error
+
+    def remove(self, location: str) -> None:
+        """Remove a file that no row names.
+
+        Raises:
+            StoreError: it cannot be removed.
+        """
+        try:
+            (self._folder / location).unlink(missing_ok=True)
+        except OSError as error:
+            raise failure.of_os(error, self._folder / location) from error
+
 
 def _make_folder(folder: Path) -> None:
     if folder.is_dir():
