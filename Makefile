@@ -31,14 +31,14 @@ $(NODE_STAMP): tests/node/package-lock.json tests/node/package.json | $(STAMP)
 		ci --prefix tests/node --loglevel error
 	@touch $@
 
-lock: setup ## Write requirements/*.txt anew from pyproject.toml and requirements/test.in.
+lock: $(STAMP) ## Write requirements/*.txt anew from pyproject.toml and requirements/test.in.
 	$(LOCK) pyproject.toml -o requirements/runtime.txt
 	$(LOCK) --all-extras pyproject.toml requirements/test.in -c requirements/runtime.txt -o requirements/test.txt
 
-demo: setup ## See a mail come in, answered in its thread, and the answer leave signed; Ctrl-C ends it.
+demo: $(STAMP) ## See a mail come in, answered in its thread, and the answer leave signed; Ctrl-C ends it.
 	@$(BIN)/rejoinder demo
 
-run: setup ## Run the server with the rejoinder.toml of this folder.
+run: $(STAMP) ## Run the server with the rejoinder.toml of this folder.
 	@$(BIN)/rejoinder serve
 
 test: setup ## Run all tests but the long ones.
@@ -47,7 +47,7 @@ test: setup ## Run all tests but the long ones.
 test-all: setup ## Run all tests.
 	$(BIN)/pytest
 
-check: setup ## Check format, lint, types, import contracts, spelling and documentation; print large sizes.
+check: $(STAMP) ## Check format, lint, types, import contracts, spelling and documentation; print large sizes.
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
@@ -56,15 +56,15 @@ check: setup ## Check format, lint, types, import contracts, spelling and docume
 	$(BIN)/pytest -q tests/docs tests/unit/house
 	@$(BIN)/python tools/sizes.py src tests tools
 
-format: setup ## Put every source file into the one format and apply the safe fixes.
+format: $(STAMP) ## Put every source file into the one format and apply the safe fixes.
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
-docs: setup ## Write the pages of the documentation that are read from the program.
+docs: $(STAMP) ## Write the pages of the documentation that are read from the program.
 	@$(BIN)/python tools/write_docs.py
 
-crash: setup ## Kill the server 200 times under load; nothing may be lost or answered twice.
+crash: $(STAMP) ## Kill the server 200 times under load; nothing may be lost or answered twice.
 	REJOINDER_KILLS=200 $(BIN)/pytest -q tests/acceptance/test_crash.py
 
-bench: setup ## Measure a mail received, verified, answered, signed and delivered, beside a plain stack.
+bench: $(STAMP) ## Measure a mail received, verified, answered, signed and delivered, beside a plain stack.
 	$(BIN)/python -m bench
