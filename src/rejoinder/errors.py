@@ -40,6 +40,7 @@
         ├── NotFound
         │   ├── EmailNotFound
         │   ├── KeyNotFound
+        │   ├── DeadLetterNotFound
         │   └── AccountNotFound
         ├── MethodNotAllowed
         ├── EmailNotYetAccepted the client shall ask again
@@ -455,6 +456,12 @@ class KeyNotFound(NotFound):
     """There is no key with this id."""
 
     code = "key-not-found"
+
+
+class DeadLetterNotFound(NotFound):
+    """Nothing of this id is a dead letter."""
+
+    code = "dead-letter-not-found"
 
 
 class AccountNotFound(NotFound):

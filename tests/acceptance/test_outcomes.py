@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from rejoinder.clock.manual import ManualClock
+from rejoinder.dispatch.replay import replay
 from rejoinder.message.headers import split
 from rejoinder.outbound.connection import HopResult
 from rejoinder.store.records import Email, EmailStatus, EventKind, Run, RunState
@@ -193,6 +194,21 @@ async def test_a_worker_that_always_fails_leaves_a_dead_letter(scene: MakeScene)
     assert "ValueError: always" in (run.error or "")
     assert (await desk.kinds(email))[-1] is EventKind.DEAD_LETTERED
     assert desk.house.sink.received == []
+
+
+async def test_a_dead_letter_is_replayed_with_all_its_tries_before_it(scene: MakeScene) -> None:
+    desk = await scene("    raise ValueError('always')", retries=["1m"])
+    await desk.send()
+    (email,) = await desk.house.mail()
+    for tries in (2, 4):
+        await desk.clock.advance(70)
+        await desk.settled(email, EmailStatus.FAILED)
+        (run,) = await desk.house.runs(email)
+        assert (run.state, run.attempt) == (RunState.DEAD_LETTERED, tries)
+        assert await desk.house.server.store.transaction(lambda: replay(email.id))
+        assert not await desk.house.server.store.transaction(lambda: replay(email.id))
+        (run,) = await desk.house.runs(email)
+        assert run.state in {RunState.WAITING, RunState.RUNNING}
 
 
 async def test_that_a_mail_may_not_be_answered_is_no_failure_of_the_worker(scene: MakeScene) -> None:

@@ -16,6 +16,7 @@ import typer
 from rejoinder import __version__
 from rejoinder.cli import config, key
 from rejoinder.cli.demo import demo
+from rejoinder.cli.replay import replay
 from rejoinder.cli.serve import serve
 from rejoinder.errors import RejoinderError
 
@@ -34,6 +35,7 @@ def build() -> typer.Typer:
     app.callback()(_options)
     app.command()(serve)
     app.command()(demo)
+    app.command()(replay)
     app.add_typer(key.build(), name="key")
     app.add_typer(config.build(), name="config")
     return app

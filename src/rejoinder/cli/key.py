@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
 from rejoinder.api.key import Scope, digest, new_key
+from rejoinder.cli.opened import done
 from rejoinder.cli.option import ConfigFile
 from rejoinder.clock import SECOND
 from rejoinder.clock.live import LiveClock
@@ -24,10 +24,7 @@ from rejoinder.errors import AccountNotFound, KeyNotFound
 from rejoinder.ids import Ids
 from rejoinder.store import keys
 from rejoinder.store.records import ApiKey
-from rejoinder.store.sqlite import SqliteStore
 from rejoinder.store.unit import Unit
-
-T = TypeVar("T")
 
 
 def build() -> typer.Typer:
@@ -54,7 +51,7 @@ def create(
     _require_account(settings, account)
     secret = new_key(os.urandom)
     record = _record(secret, account, scope or [])
-    asyncio.run(_done(settings, lambda: keys.insert(record)))
+    asyncio.run(done(settings, lambda: keys.insert(record)))
     typer.echo(f"{record.id} for the account {account} may do {_may_do(record)}.")
     typer.echo("Keep it now, for it is shown only once:")
     typer.echo(secret)
@@ -67,7 +64,7 @@ def list_keys(
     ] = None,
 ) -> None:
     """List the keys, the oldest first: whose they are, what they may do, when each was used last."""
-    for key in asyncio.run(_done(load(config), lambda: keys.listing(account))):
+    for key in asyncio.run(done(load(config), lambda: keys.listing(account))):
         used = "never used" if key.last_used_at is None else f"last used {_day(key.last_used_at)}"
         ended = "" if key.revoked_at is None else f", revoked {_day(key.revoked_at)}"
         typer.echo(f"{key.id}  {key.account}  {_may_do(key)}  made {_day(key.created_at)}, {used}{ended}")
@@ -81,7 +78,7 @@ def revoke(
 ) -> None:
     """End a key for good; requests that bring it are unauthorized from now on."""
     now = LiveClock().now()
-    key = asyncio.run(_done(load(config), lambda: _revoked(key_id, now)))
+    key = asyncio.run(done(load(config), lambda: _revoked(key_id, now)))
     if key is None:
         raise KeyNotFound(f"there is no key {key_id}; `rejoinder key list` shows the ids")
     typer.echo(f"{key_id} of the account {key.account} is revoked.")
@@ -113,12 +110,3 @@ def _record(secret: str, account: str, scopes: list[Scope]) -> ApiKey:
     now = LiveClock().now()
     key_id = Ids(os.urandom).new("key", now)
     return ApiKey(key_id, account, digest(secret), " ".join(scopes), now, last_used_at=None, revoked_at=None)
-
-
-async def _done(settings: Config, make: Callable[[], Unit[T]]) -> T:
-    """The result of a unit of work in the store of these settings."""
-    store = await SqliteStore.open(settings.store, LiveClock())
-    try:
-        return await store.transaction(make)
-    finally:
-        await store.close()

@@ -126,6 +126,18 @@ def bury(job: Job) -> Unit[None]:
     yield from _end_claim("job_bury", job)
 
 
+def revive(subject_id: str) -> Unit[bool]:
+    """Make the dead letters about a run or a sent message due again, with all their tries before them.
+
+    Returns:
+        Whether there were any.
+    """
+    rows = yield Statement("job_revive", {"subject_id": subject_id})
+    for row in rows:
+        yield from _lane_due(text(row, "lane"), text(row, "kind"), integer(row, "due_at"))
+    return bool(rows)
+
+
 def void_leases(owner: str | None = None) -> Unit[None]:
     """Make everything claimable that this owner holds, or that anybody does: they are dead."""
     if owner is None:

@@ -46,6 +46,11 @@ WHERE id = :id AND owner = :owner AND attempt = :attempt AND state = 'leased' RE
 UPDATE job SET state = 'dead', owner = NULL, lease_until = NULL
 WHERE id = :id AND owner = :owner AND attempt = :attempt AND state = 'leased' RETURNING id;
 
+-- name: job_revive
+-- A dead letter is due again, with all its tries before it.
+UPDATE job SET state = 'ready', due_at = :now, interruptions = attempt, failures = 0
+WHERE subject_id = :subject_id AND state = 'dead' RETURNING lane, kind, due_at;
+
 -- name: job_interrupt_expired
 -- What its owner let expire is ready again, and says so.
 UPDATE job SET state = 'ready', owner = NULL, lease_until = NULL, interrupted = 1,
