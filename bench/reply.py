@@ -4,9 +4,9 @@
 ``down`` is our server while the customer's mail server is down: a request costs what the request costs,
 with the look-ups, the rules, the quotation, the message and the commit of mail, thread, job and idempotency
 key; of the deliveries only the first few are tried, then their lane waits. ``delivering`` is the same with
-a mail server that takes everything: signature and delivery are in its numbers. ``plain`` writes one row
-(``bench.plain``). All run at once and are asked in turns, so that what else happens on the machine meets
-all of them. An answer counts only if its row is in the database afterwards.
+a mail server that takes everything: signature and delivery are in its numbers. ``plain`` and ``lean`` write
+one row (``bench.plain``). All run at once and are asked in turns, so that what else happens on the machine
+meets all of them. An answer counts only if its row is in the database afterwards.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from rejoinder.internet.zone_server import ZoneServer
 from rejoinder.mailauth.dkim.key import make_key
 from rejoinder.mailauth.dkim.sign import Signer
 
-NAMES = ("down", "delivering", "plain")
+NAMES = ("down", "delivering", "plain", "lean")
 _BILLING = "billing@desk.example"
 _KEY = "rj_" + "k" * 43
 _BODY = {"from": f"Billing <{_BILLING}>", "text": "Thank you, we have got your mail.\n"}
@@ -172,11 +172,13 @@ class _Opening:
     async def open(self, name: str) -> Turns:
         own = self.folder / name
         own.mkdir()
-        return await (self._plain(own) if name == "plain" else self._ours(own, name == "delivering"))
+        if name in ("down", "delivering"):
+            return await self._ours(own, name == "delivering")
+        return await self._plain(own, ["--lean"] if name == "lean" else [])
 
-    async def _plain(self, own: Path) -> Turns:
+    async def _plain(self, own: Path, options: Sequence[str]) -> Turns:
         data = own / "plain.db"
-        command = ("-m", "bench.plain", "--data", str(data), "--key", _KEY)
+        command = ("-m", "bench.plain", "--data", str(data), "--key", _KEY, *options)
         subject = await Subject.start(command, own / "log", http=True)
         self.stack.push_async_callback(subject.stop)
         ids = [f"email_{number}" for number in range(self.sizes.letters)]

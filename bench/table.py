@@ -40,27 +40,27 @@ _COMPARED: Final = {
 
 def road_table(results: Sequence[RoadResult]) -> str:
     """A row for each number, a column for each server."""
-    ratio = (1, 0) if len(results) == 2 else None
-    return _table(_ROAD, results, "peer / ours", ratio)
+    return _table(_ROAD, results, ("peer", "rejoinder"))
 
 
 def reply_table(results: Sequence[ReplyResult]) -> str:
-    """A row for each number, a column for each server; the plain endpoint is the last."""
-    return _table(_REPLY, results, "first / last", (0, len(results) - 1))
+    """A row for each number, a column for each server."""
+    return _table(_REPLY, results, ("down", "plain"))
 
 
 def _table(
     rows: Sequence[tuple[str, str]],
     results: Sequence[RoadResult] | Sequence[ReplyResult],
-    title: str,
-    compared: tuple[int, int] | None,
+    compared: tuple[str, str],
 ) -> str:
-    lines = [_line("", [result.name for result in results], title if compared else "")]
+    """With the ratio of these two, if both were measured."""
+    of = {result.name: result for result in results}
+    has_both = of.keys() >= set(compared)
+    lines = [_line("", list(of), " / ".join(compared) if has_both else "")]
     for label, field in rows:
-        values = [float(getattr(result, field)) for result in results]
-        is_compared = field in _COMPARED and compared
-        ratio = _ratio(values[compared[0]], values[compared[1]]) if compared and is_compared else ""
-        lines.append(_line(label, [_number(value) for value in values], ratio))
+        values = {name: float(getattr(result, field)) for name, result in of.items()}
+        ratio = _ratio(*(values[name] for name in compared)) if has_both and field in _COMPARED else ""
+        lines.append(_line(label, [_number(value) for value in values.values()], ratio))
     return "\n".join(lines)
 
 
@@ -73,4 +73,4 @@ def _number(value: float) -> str:
 
 
 def _line(label: str, values: Sequence[str], ratio: str) -> str:
-    return f"{label:42}{''.join(f'{value:>16}' for value in values)}{ratio:>14}".rstrip()
+    return f"{label:42}{''.join(f'{value:>12}' for value in values)}{ratio:>20}".rstrip()

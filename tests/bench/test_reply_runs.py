@@ -20,4 +20,4 @@ async def test_a_small_run_loses_nothing_and_gives_every_number() -> None:
         assert min(result.requests_per_second, result.p50_ms, result.p99_ms, result.client_cpu_ms) > 0
     printed = reply_table(results)
     assert "CPU of the server per request (ms)" in printed
-    assert "first / last" in printed
+    assert "down / plain" in printed

@@ -22,4 +22,4 @@ async def test_a_small_run_loses_nothing_and_gives_every_number() -> None:
         assert min(result.cpu_ms, result.replies_per_second, result.p50_ms, result.signature_ms) > 0
     printed = road_table(results)
     assert "CPU per reply, as fast as it goes (ms)" in printed
-    assert "peer / ours" in printed
+    assert "peer / rejoinder" in printed

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import Field, asdict, fields
+from dataclasses import Field, fields, is_dataclass
 
 from rejoinder.replies.request import ReplyRequest
 
 
 def fingerprint(request: ReplyRequest) -> str:
     """JSON: for each field that is not at its default, by its name on the wire, a hash of its value."""
-    given = asdict(request)
     return json.dumps(
         {
-            each.name.rstrip("_"): _hash(given[each.name])
+            each.name.rstrip("_"): _hash(getattr(request, each.name))
             for each in fields(request)
             if _is_given(request, each)
         }
@@ -37,10 +36,13 @@ def _is_given(request: ReplyRequest, field: Field[object]) -> bool:
 
 
 def _hash(value: object) -> str:
-    text = json.dumps(value, default=_digest, separators=(",", ":"))
+    text = json.dumps(value, default=_plain, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _digest(value: object) -> str:
-    assert isinstance(value, bytes)
-    return hashlib.sha256(value).hexdigest()
+def _plain(value: object) -> object:
+    """What JSON can hold in the place of a file's content, or of a value of ours."""
+    if isinstance(value, bytes):
+        return hashlib.sha256(value).hexdigest()
+    assert is_dataclass(value)
+    return {each.name: getattr(value, each.name) for each in fields(value)}
