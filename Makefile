@@ -63,8 +63,8 @@ format: $(STAMP) ## Put every source file into the one format and apply the safe
 docs: $(STAMP) ## Write the pages of the documentation that are read from the program.
 	@$(BIN)/python tools/write_docs.py
 
-crash: $(STAMP) ## Kill the server 200 times under load; nothing may be lost or answered twice.
-	REJOINDER_KILLS=200 $(BIN)/pytest -q tests/acceptance/test_crash.py
+crash: $(STAMP) ## Kill the server 400 times under load; nothing may be lost or answered twice.
+	REJOINDER_KILLS=200 $(BIN)/pytest -q tests/acceptance/test_crash.py tests/acceptance/test_crash_replies.py
 
 bench: $(STAMP) ## Measure a mail received, verified, answered, signed and delivered, beside a plain stack.
 	$(BIN)/python -m bench

@@ -63,6 +63,8 @@ def kill():
 
 async def email(message, env, ctx):
     ways = message.text.splitlines()[0].split()
+    if "silent" in ways:
+        return
     if "accept" in ways:
         await message.accept()
     if "late" in ways:
@@ -98,6 +100,10 @@ rooms = {{ run = 64, deliver = {deliver_room} }}
 
 [workers]
 hold = "100ms"
+
+[replies]
+api_per_correspondent = 0
+api_per_thread = 0
 
 [[domain]]
 name = "desk.example"
@@ -173,10 +179,13 @@ class TrapSink(Sink):
 class Rig:
     """One data_dir, the processes that own it one after the other, and the world around it."""
 
-    def __init__(self, folder: Path, command: Sequence[str], config: Path, port: int, sink: TrapSink) -> None:
+    def __init__(
+        self, folder: Path, command: Sequence[str], config: Path, ports: tuple[int, int], sink: TrapSink
+    ) -> None:
         self.ledger = Ledger()
         self.sink = sink
-        self.port = port
+        self.port, http = ports
+        self.http_address = ("127.0.0.1", http)
         self.data_dir = folder / "data"
         self.kills = 0
         self._folder = folder
@@ -205,6 +214,10 @@ class Rig:
                 self._up.set()
                 return
         raise AssertionError(f"the server did not start:\n{self.log()}")
+
+    async def up(self) -> None:
+        """Return when the server receives mail and requests."""
+        await self._up.wait()
 
     def order_kill(self) -> None:
         """Let the worker kill the server, once, where a letter tells it to."""
@@ -272,7 +285,7 @@ class Rig:
     async def send(self, pool: Pool, letter: Letter, *, is_patient: bool = True) -> None:
         """Send a letter until there is an answer; without patience, try only once."""
         while True:
-            await self._up.wait()
+            await self.up()
             hop = NextHop("mx.desk.example", "127.0.0.1", self.port)
             result = await post(
                 pool, hop, "mail.customer.example", letter.raw, reverse_path=letter.sender, to=SUPPORT
@@ -330,7 +343,7 @@ async def rig(folder: Path, command: Sequence[str], limit: float) -> AsyncIterat
                 worker=worker_file(folder, _WORKER),
             )
         )
-        made = Rig(folder, command, config, smtp, sink)
+        made = Rig(folder, command, config, (smtp, http), sink)
         try:
             yield made
         finally:
