@@ -154,7 +154,9 @@ class Ses:
             return HandedOver(
                 Reply.of(451, "4.4.1", str(error)), (*said, f"(not sent: {error})"), is_up=False
             )
-        provider_id = answer["MessageId"]
+        provider_id = answer.get("MessageId")
+        if not provider_id:
+            return HandedOver(None, (*said, "(the answer has no MessageId)"), is_up=False)
         taken = Taken(provider_id, f"<{provider_id}@{message_id_domain(client.meta.region_name)}>")
         reply = Reply.of(250, "2.0.0", f"{self.name} took it as {provider_id}")
         return HandedOver(reply, (*said, f"S: 200 MessageId {provider_id}"), taken)

@@ -37,7 +37,7 @@ from rejoinder.queue.turns import Turns
 from rejoinder.replies.answer_compose import build, check
 from rejoinder.replies.answered import Answered, find
 from rejoinder.replies.fingerprint import differing, fingerprint
-from rejoinder.replies.first_attempt import FirstAttempts, FirstResult, Refused, Taken
+from rejoinder.replies.first_attempt import Awaited, FirstAttempts, FirstResult, Refused, Taken
 from rejoinder.replies.original import Original, parsed
 from rejoinder.replies.recipients import recipients
 from rejoinder.replies.request import ReplyRequest
@@ -195,23 +195,25 @@ class Answering:
             answered.is_thread_reply,
         )
         kept = None if asking is None else _kept(asking, made, submission.sent)
-        with self._expected(submission, made):
+        with self._expected(submission, made) as awaited:
             try:
                 earlier = await self._store.transaction(lambda: self._write(submission, answered, kept))
             except StoreError as error:
                 raise SendNotStored from error
             if earlier is not None:
                 return _replayed(earlier, asking)
-            return _answer_to(made, await self._first_result(made))
+            return _answer_to(made, await self._first_result(awaited))
 
-    def _expected(self, submission: Submission, made: AnswerSent) -> AbstractContextManager[None]:
+    def _expected(self, submission: Submission, made: AnswerSent) -> AbstractContextManager[Awaited | None]:
         """Expect what a provider says to a message that it gets whole; of several parts none says it."""
         if self._first_attempts is None or len(submission.jobs) > 1:
             return nullcontext()
         return self._first_attempts.expected(made.id, lambda result: _settle(made, result))
 
-    async def _first_result(self, made: AnswerSent) -> FirstResult:
-        return None if self._first_attempts is None else await self._first_attempts.result(made.id)
+    async def _first_result(self, awaited: Awaited | None) -> FirstResult:
+        if self._first_attempts is None or awaited is None:
+            return None
+        return await self._first_attempts.result(awaited)
 
     async def _submission(
         self, answered: Answered, request: ReplyRequest, reply_any: bool, loaded: _Loaded

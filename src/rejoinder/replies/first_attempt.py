@@ -64,6 +64,7 @@ class Handover(Protocol):
 class Awaited:
     """Somebody who waits for the first attempt at a message."""
 
+    sent_id: str
     settle: Callable[[FirstResult], Unit[None]]
     """What shall be written with the result, in its transaction."""
     told: asyncio.Future[FirstResult] = field(
@@ -85,24 +86,21 @@ class FirstAttempts:
         self._awaited: dict[str, Awaited] = {}
 
     @contextmanager
-    def expected(self, sent_id: str, settle: Callable[[FirstResult], Unit[None]]) -> Iterator[None]:
+    def expected(self, sent_id: str, settle: Callable[[FirstResult], Unit[None]]) -> Iterator[Awaited]:
         """Expect the first attempt at a message that is about to be submitted."""
-        self._awaited[sent_id] = Awaited(settle)
+        awaited = self._awaited[sent_id] = Awaited(sent_id, settle)
         try:
-            yield
+            yield awaited
         finally:
             self._awaited.pop(sent_id, None)
 
-    async def result(self, sent_id: str) -> FirstResult:
-        """What the expected attempt comes to within five seconds, or None; its expectation ends."""
-        awaited = self._awaited.get(sent_id)
-        if awaited is None:
+    async def result(self, awaited: Awaited) -> FirstResult:
+        """What the attempt comes to within five seconds, or None; nobody is told of it any more."""
+        await within(self._clock, PATIENCE, asyncio.shield(awaited.told))
+        if self._awaited.pop(awaited.sent_id, None) is not None:
             return None
-        result = await within(self._clock, PATIENCE, asyncio.shield(awaited.told))
-        if result is None and self._awaited.pop(sent_id, None) is None:
-            # Claimed: what is kept will be the result, so what is answered must be.
-            return await awaited.told
-        return result
+        # Claimed: what is kept will be the result, so what is answered must be.
+        return await awaited.told
 
     def claim(self, sent_id: str) -> Awaited | None:
         """Whoever waits for this message, once; they wait on until they are told."""
