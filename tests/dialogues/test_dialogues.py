@@ -14,7 +14,7 @@ from rejoinder.ingress.server import SmtpServer
 from rejoinder.ingress.session import Client, Delivery
 from rejoinder.ingress.settings import IngressSettings
 from rejoinder.message.address import Mailbox
-from rejoinder.smtp.event import MailReceived, SessionEnded
+from rejoinder.smtp.event import ContentRefused, MailReceived, SessionEnded
 from rejoinder.smtp.reply import Reply
 from tests.dialogues.dialogue import (
     HOSTNAME,
@@ -59,6 +59,7 @@ def test_cut_at_any_position_is_the_same(dialogue: Dialogue) -> None:
 class _Handler:
     def __init__(self) -> None:
         self.deliveries: list[Delivery] = []
+        self.refusals: list[ContentRefused] = []
 
     def recipient(self, forward_path: Mailbox, reverse_path: Mailbox | None, client: Client) -> Reply | None:
         assert client.ip == "127.0.0.1"
@@ -69,6 +70,9 @@ class _Handler:
         self.deliveries.append(delivery)
         await asyncio.sleep(0)
         return judge_content(delivery.raw) or Reply(250, "2.0.0", ("taken",))
+
+    async def refused(self, refusal: ContentRefused, client: Client) -> None:
+        self.refusals.append(refusal)
 
 
 @pytest.mark.anyio
@@ -88,4 +92,6 @@ async def test_the_server_says_the_same_over_a_socket(dialogue: Dialogue, piece:
     await server.drain(after(clock.now(), 10))
     assert_server_said(dialogue, said)
     assert tuple(delivery.raw for delivery in handler.deliveries) == dialogue.mails
+    events, _ = run([dialogue.client])
+    assert handler.refusals == [event for event in events if isinstance(event, ContentRefused)]
     assert server.held == 0

@@ -27,6 +27,7 @@ from rejoinder.clock.deadline import within
 from rejoinder.dns import Resolver
 from rejoinder.errors import MessageError, StoreError
 from rejoinder.ids import Ids
+from rejoinder.ingress import log
 from rejoinder.ingress.arrival import Arrival, Recipient, recipient
 from rejoinder.ingress.commit import REMEMBERED, Committer, SeenElsewhere
 from rejoinder.ingress.decide import Handling, overall
@@ -42,9 +43,10 @@ from rejoinder.routing.table import Table, Target, Unroutable
 from rejoinder.runtime.run import LARGE, Assignment, Runner, Try
 from rejoinder.runtime.settings import WorkersSettings
 from rejoinder.runtime.source import Held
+from rejoinder.smtp.event import ContentRefused
 from rejoinder.smtp.reply import Reply
 from rejoinder.store import seen, sent
-from rejoinder.store.records import EventKind, Job, Seen
+from rejoinder.store.records import Job, Seen
 from rejoinder.store.unit import Store, Unit
 
 MOST_HELD_RECIPIENTS = 10
@@ -118,10 +120,12 @@ class Acceptor:
         try:
             arrival = Arrival.of(delivery)
         except MessageError as error:
-            return await self._refused(delivery, Reply.of(*error.smtp_reply, "The header block is too large"))
+            return await self._not_kept(
+                delivery, Reply.of(*error.smtp_reply, "The header block is too large")
+            )
         refusal = arrival.refusal()
         if refusal is not None:
-            return await self._refused(delivery, refusal)
+            return await self._not_kept(delivery, refusal)
         authenticating = self._authenticated(arrival)
         verdict = await within(self._clock, self._ingress.authentication_timeout, authenticating)
         verdict = verdict or Verdict.unanswered()
@@ -129,11 +133,25 @@ class Acceptor:
             answer = Reply.of(
                 451, "4.4.3", "The DNS failed while the sender was authenticated, try again later"
             )
-            return await self._note(EventKind.DEFERRED_IN, delivery, answer)
+            return await self._not_kept(delivery, answer)
         recipients = self._recipients(arrival, await self._event_keys(arrival))
         async with self._turns.taken(each.event_key for each in recipients):
             with self._holding(recipients, len(delivery.raw)):
                 return await self._take(arrival, verdict, recipients)
+
+    async def refused(self, refusal: ContentRefused, client: Client) -> None:
+        """Leave an event row for a mail that is not kept; see ``MailHandler``.
+
+        Only what was addressed to somebody here leaves one. Any stranger can say the rest at no cost, and
+        the store forgets no event.
+        """
+        log.mail_refused(refusal, client)
+        if not refusal.envelope.forward_paths:
+            return
+        try:
+            await self._committer.note(refusal, client)
+        except StoreError as error:
+            _log.error("ingress.event_lost", code=error.code, error=error.text, answer=str(refusal.reply))
 
     async def _event_keys(self, arrival: Arrival) -> EventKeys:
         if len(arrival.delivery.raw) < LARGE:
@@ -199,9 +217,10 @@ class Acceptor:
                 await self._discard(handlings, lost.seen)
                 continue
             except StoreError as error:
-                _log.error("ingress.commit_failed", code=error.code, error=error.text)
                 await self._abandon(handlings)
-                return Reply.of(*error.smtp_reply, "Temporary failure, try again later")
+                answer = Reply.of(*error.smtp_reply, "Temporary failure, try again later")
+                _log.error("ingress.commit_failed", code=error.code, error=error.text, answer=str(answer))
+                log.mail_refused(_refusal(arrival.delivery, answer), arrival.delivery.client)
             return answer
 
     def _may_hold(self, handlings: Sequence[Handling]) -> bool:
@@ -228,9 +247,10 @@ class Acceptor:
     async def _commit(self, arrival: Arrival, handlings: Sequence[Handling], answer: Reply) -> None:
         if answer.is_transient:
             await self._abandon(handlings)
-            await self._note(EventKind.DEFERRED_IN, arrival.delivery, answer)
+            await self._not_kept(arrival.delivery, answer)
             return
         await self._committer.commit(arrival, handlings, answer)
+        log.mail_kept(arrival, handlings, answer)
         for handling in handlings:
             if handling.attempt is not None:
                 handling.attempt.committed()
@@ -252,15 +272,8 @@ class Acceptor:
             if handling.attempt is not None:
                 await handling.attempt.cancel()
 
-    async def _refused(self, delivery: Delivery, answer: Reply) -> Reply:
-        return await self._note(EventKind.REJECTED, delivery, answer)
-
-    async def _note(self, kind: EventKind, delivery: Delivery, answer: Reply) -> Reply:
-        """Leave an event row for a mail that is not kept."""
-        try:
-            await self._committer.note(kind, delivery, answer)
-        except StoreError as error:
-            _log.error("ingress.event_lost", error=error.text, answer=str(answer))
+    async def _not_kept(self, delivery: Delivery, answer: Reply) -> Reply:
+        await self.refused(_refusal(delivery, answer), delivery.client)
         return answer
 
     @contextmanager
@@ -278,6 +291,10 @@ class Acceptor:
 async def _all_settled(tries: Sequence[Try]) -> None:
     for each in tries:
         await each.settled()
+
+
+def _refusal(delivery: Delivery, answer: Reply) -> ContentRefused:
+    return ContentRefused(delivery.envelope, answer, len(delivery.raw), delivery.transcript)
 
 
 def _assignment(arrival: Arrival, handling: Handling) -> Assignment | None:

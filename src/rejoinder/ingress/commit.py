@@ -17,10 +17,12 @@ from rejoinder.ids import Ids
 from rejoinder.ingress.arrival import Arrival, trace_block
 from rejoinder.ingress.decide import Handling
 from rejoinder.ingress.rows import Course, email_row, received_evidence, seen_row
-from rejoinder.ingress.session import Delivery
+from rejoinder.ingress.session import Client
 from rejoinder.runtime.conclusion import Concluder, Conclusion, write
 from rejoinder.runtime.run import Assignment
+from rejoinder.smtp.event import ContentRefused
 from rejoinder.smtp.reply import Reply
+from rejoinder.smtp.transcript import excerpt
 from rejoinder.store import emails, events, jobs, raws, runs, seen, threads
 from rejoinder.store.evidence import Json, evidence
 from rejoinder.store.raw import RawStore
@@ -102,18 +104,23 @@ class Committer:
         rows = [await self._rows(arrival, each, raw, answer) for each in fresh if raw is not None]
         await self._store.transaction(lambda: _write(raw, rows, duplicates, at - REMEMBERED))
 
-    async def note(self, kind: EventKind, delivery: Delivery, answer: Reply) -> None:
-        """Leave only an event row, for a mail that is not kept."""
-        envelope = delivery.envelope
+    async def note(self, refusal: ContentRefused, client: Client) -> None:
+        """Leave only an event row, for a mail that is not kept.
+
+        Raises:
+            StoreError: nothing was done.
+        """
+        envelope, answer = refusal.envelope, refusal.reply
         event = self._event(
-            kind,
+            EventKind.DEFERRED_IN if answer.is_transient else EventKind.REJECTED,
             _NOBODY,
             answer=str(answer),
-            client_ip=delivery.client.ip,
+            client_ip=client.ip,
+            helo=client.helo,
             reverse_path=str(envelope.reverse_path or ""),
             forward_paths=[str(path) for path in envelope.forward_paths],
-            size=len(delivery.raw),
-            transcript=[*delivery.transcript, f"S: {answer}"],
+            size=refusal.size,
+            transcript=excerpt([*refusal.transcript, f"S: {answer}"]),
         )
         await self._store.transaction(lambda: events.insert(event))
 

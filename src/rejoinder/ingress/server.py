@@ -4,6 +4,10 @@
 It moves octets, keeps limits and deadlines, and asks the ``MailHandler``; it knows nothing of mail. What
 fails in the handler is logged and answered 451 4.3.0: the peer never sees why, and the session goes on.
 The surprise: while a mail is being decided the peer is not read from at all, so TCP holds it back.
+
+A refused RCPT is a line in the log, the first of each mail transaction, and never a row in the store: who
+guesses addresses may do so for ever, and a log is rotated. What the session refuses of a mail that was
+addressed to somebody here is handed to the handler, which keeps an event.
 """
 
 from __future__ import annotations
@@ -14,18 +18,19 @@ from collections import Counter
 from typing import Final, assert_never, cast
 
 import structlog
-from structlog.typing import FilteringBoundLogger
 
 from rejoinder.clock import Clock, after
 from rejoinder.clock.watchdog import NEVER, Watchdog
+from rejoinder.errors import RejoinderError
 from rejoinder.ingress.session import Client, Delivery, MailHandler
 from rejoinder.ingress.settings import IngressSettings
-from rejoinder.smtp.event import ContentOffered, MailReceived, RecipientOffered, SessionEnded
+from rejoinder.smtp.event import ContentOffered, ContentRefused, MailReceived, RecipientOffered, SessionEnded
 from rejoinder.smtp.receiver import DRAINING, Receiver, State
 from rejoinder.smtp.reply import Reply
 
 _FAILED: Final = Reply(451, "4.3.0", ("local error; try again later",))
 _FULL: Final = Reply(452, "4.3.1", ("no room for more mail at the moment; try again later",))
+_log: Final = structlog.get_logger("ingress")
 _LINGER: Final = 10.0
 """Seconds that a session which we ended waits for the peer to close."""
 _TIMED_OUT: Final = Reply(421, "4.4.2", ("nothing came for too long; closing",))
@@ -43,7 +48,6 @@ class SmtpServer:
         self.clock: Final = clock
         self.hostname: Final = hostname
         self.limits: Final = settings.limits
-        self.log: FilteringBoundLogger = structlog.get_logger("rejoinder.ingress")
         self.watchdog: Final = Watchdog(
             clock,
             min(_LINGER, settings.command_timeout, settings.block_timeout, settings.message_timeout),
@@ -125,7 +129,7 @@ class SmtpServer:
             del self._per_ip[ip]
         self._look_for_rest()
 
-    def spawn(self, session: Session, event: MailReceived) -> None:
+    def spawn(self, session: Session, event: MailReceived | ContentRefused) -> None:
         """Decide about a mail beside the loop; drain waits for it, also when its session is gone."""
         task = asyncio.get_running_loop().create_task(session.decide(event))
         self._tasks.add(task)
@@ -151,6 +155,7 @@ class Session(asyncio.Protocol):
         self._ip, self._port = "", 0
         self._held = 0
         self._commands = 0
+        self._logged = 0
         self._message_deadline = NEVER
         self._is_blocked = False
         self._is_closing = False
@@ -229,9 +234,9 @@ class Session(asyncio.Protocol):
         self._receiver.close(_TOO_SLOW if is_slow else _TIMED_OUT)
         self._advance()
 
-    async def decide(self, event: MailReceived) -> None:
-        """Have a mail accepted, give its answer and go on."""
-        reply = await self._accept(event)
+    async def decide(self, event: MailReceived | ContentRefused) -> None:
+        """Have a mail accepted, or noted that it is refused; give its answer and go on."""
+        reply = await (self._accept(event) if isinstance(event, MailReceived) else self._refuse(event))
         self._receiver.answer(reply)
         self._count_held()
         self._read_or_wait()
@@ -247,12 +252,13 @@ class Session(asyncio.Protocol):
             match event:
                 case RecipientOffered():
                     self._receiver.answer(self._judge(event))
+                case ContentOffered() if self._has_room(event):
+                    self._receiver.answer(None)
                 case ContentOffered():
-                    self._receiver.answer(self._make_room(event))
-                case MailReceived():
-                    self._server.watchdog.forget(self)  # the time is ours now
-                    self._server.spawn(self, event)
-                    self._read_or_wait()
+                    transcript = self._receiver.transcript
+                    self._decide_beside(ContentRefused(event.envelope, _FULL, 0, transcript))
+                case MailReceived() | ContentRefused():
+                    self._decide_beside(event)
                 case SessionEnded():
                     self._flush()
                     self._close(event)
@@ -263,14 +269,28 @@ class Session(asyncio.Protocol):
         self._count_held()
         self._note_progress()
 
+    def _decide_beside(self, event: MailReceived | ContentRefused) -> None:
+        self._server.watchdog.forget(self)  # the time is ours now
+        self._server.spawn(self, event)
+        self._read_or_wait()
+
     def _judge(self, event: RecipientOffered) -> Reply | None:
         try:
-            return self._server.handler.recipient(event.forward_path, event.reverse_path, self._client())
-        except Exception:
-            self._server.log.exception(
-                "ingress.recipient_failed", ip=self._ip, forward_path=str(event.forward_path)
-            )
+            refusal = self._server.handler.recipient(event.forward_path, event.reverse_path, self._client())
+        except Exception:  # noqa: BLE001 - whatever it is, the client tries again
+            _log.exception("ingress.recipient_failed", ip=self._ip, forward_path=str(event.forward_path))
             return _FAILED
+        if refusal is not None and self._logged != self._receiver.transactions:
+            self._logged = self._receiver.transactions
+            _log.info(
+                "ingress.recipient_refused",
+                ip=self._ip,
+                helo=self._receiver.helo,
+                reverse_path=str(event.reverse_path or ""),
+                forward_path=str(event.forward_path),
+                answer=str(refusal),
+            )
+        return refusal
 
     async def _accept(self, event: MailReceived) -> Reply:
         delivery = Delivery(
@@ -278,18 +298,33 @@ class Session(asyncio.Protocol):
         )
         try:
             return await self._server.handler.accept(delivery)
-        except Exception:
-            self._server.log.exception(
+        except RejoinderError as error:
+            reverse_path = str(event.envelope.reverse_path or "")
+            _log.error(
+                "ingress.accept_failed",
+                ip=self._ip,
+                reverse_path=reverse_path,
+                code=error.code,
+                error=error.text,
+            )
+        except Exception:  # noqa: BLE001 - whatever it is, the client tries again
+            _log.exception(
                 "ingress.accept_failed", ip=self._ip, reverse_path=str(event.envelope.reverse_path or "")
             )
-            return _FAILED
+        return _FAILED
+
+    async def _refuse(self, event: ContentRefused) -> Reply:
+        try:
+            await self._server.handler.refused(event, self._client())
+        except Exception:  # noqa: BLE001 - it is refused all the same
+            _log.exception("ingress.refusal_failed", ip=self._ip, answer=str(event.reply))
+        return event.reply
 
     def _client(self) -> Client:
         return Client(self._ip, self._port, self._receiver.helo, self._receiver.esmtp)
 
-    def _make_room(self, event: ContentOffered) -> Reply | None:
-        wanted = self._server.held + (event.envelope.size or 0)
-        return _FULL if wanted >= self._server.settings.max_held else None
+    def _has_room(self, event: ContentOffered) -> bool:
+        return self._server.held + (event.envelope.size or 0) < self._server.settings.max_held
 
     def _hold_within_limit(self) -> None:
         if self._server.held > self._server.settings.max_held:

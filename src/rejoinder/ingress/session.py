@@ -11,6 +11,7 @@ from typing import Protocol
 
 from rejoinder.message.address import Mailbox
 from rejoinder.smtp.envelope import Envelope
+from rejoinder.smtp.event import ContentRefused
 from rejoinder.smtp.reply import Reply
 
 
@@ -54,5 +55,13 @@ class MailHandler(Protocol):
 
         It is awaited to its end even when the client has gone meanwhile. An exception is logged and
         answered 451 4.3.0.
+        """
+        ...
+
+    async def refused(self, refusal: ContentRefused, client: Client) -> None:
+        """Note what the session refuses without asking; the client gets its answer when this returns.
+
+        So a client that is refused again and again is noted no faster than the store writes. An exception
+        is logged, and changes nothing about the answer.
         """
         ...

@@ -15,6 +15,7 @@ from rejoinder.ingress.server import SmtpServer
 from rejoinder.ingress.session import Client, Delivery
 from rejoinder.ingress.settings import IngressSettings
 from rejoinder.message.address import Mailbox
+from rejoinder.smtp.event import ContentRefused
 from rejoinder.smtp.reply import Reply
 
 OK = Reply.of(250, "2.0.0", "Kept")
@@ -55,3 +56,6 @@ class Sink:
             self.received.append(delivery)
             self._arrivals.put_nowait(delivery)
         return reply
+
+    async def refused(self, refusal: ContentRefused, client: Client) -> None:
+        """It is not kept."""

@@ -8,6 +8,7 @@ from typing import Literal
 
 from rejoinder.message.address import Mailbox
 from rejoinder.smtp.envelope import Envelope
+from rejoinder.smtp.reply import Reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,20 @@ class MailReceived:
     transcript: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ContentRefused:
+    """Content that this reply refuses: note it, then ``answer``; whatever is answered, this reply is given.
+
+    ``size`` counts the octets that came: none where the declared size (RFC 1870) was refused already, and
+    after MAIL, where ``envelope`` has no forward-path either. ``transcript`` is the session up to the reply.
+    """
+
+    envelope: Envelope
+    reply: Reply
+    size: int
+    transcript: tuple[str, ...]
+
+
 Reason = Literal["quit", "lost", "closed"]
 
 
@@ -59,4 +74,4 @@ class SessionEnded:
     reason: Reason
 
 
-Event = RecipientOffered | ContentOffered | MailReceived | SessionEnded
+Event = RecipientOffered | ContentOffered | MailReceived | ContentRefused | SessionEnded

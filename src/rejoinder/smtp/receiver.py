@@ -16,6 +16,8 @@ read the table, and there are no others:
 Three commands are not answered here but by the caller: RCPT, DATA and the end of content. Each gives an
 event and then the machine stands still, with pipelined input waiting, until ``answer``. So the caller may
 take its time, and the order of replies is the order of commands whatever the client sent ahead (RFC 2920).
+What the machine itself refuses of a mail is an event like these, so that the caller can note it before more
+comes; only its answer is settled.
 
 An extension is a row entry, a case in ``_call`` and a keyword in the answer to EHLO: STARTTLS leads
 from READY to NEW, AUTH from READY to READY, BDAT from RCPT to RCPT or READY.
@@ -35,6 +37,7 @@ from rejoinder.smtp.data import TOO_BIG, ContentReader
 from rejoinder.smtp.envelope import Envelope
 from rejoinder.smtp.event import (
     ContentOffered,
+    ContentRefused,
     Event,
     Limits,
     MailReceived,
@@ -143,6 +146,7 @@ class Receiver:
         self._reason: Reason = "closed"
         self._is_too_long = False
         self._undecided: str | None = None
+        self._refusal: Reply | None = None
         self._offered: Mailbox | None = None
         self._mail: MailArguments | None = None
         self._forward_paths: list[Mailbox] = []
@@ -150,6 +154,8 @@ class Receiver:
         self._raw_octets = 0
         self._bad_commands = 0
         self._recent_commands = 0
+        self.transactions = 0
+        """How many mail transactions were begun."""
         self.commands = 0
         """How many commands were read: it grows when the client gets on, and only then."""
         self.helo: str | None = None
@@ -210,6 +216,7 @@ class Receiver:
             verb, answer = step
             if not isinstance(answer, Reply):
                 self._undecided = verb
+                self._refusal = answer.reply if isinstance(answer, ContentRefused) else None
                 return answer
             self._conclude(verb, answer)
         if self._state is not State.CLOSED or self._is_reported:
@@ -223,10 +230,11 @@ class Receiver:
         Without effect once the session is closed, so that a decision may come late.
         """
         verb, self._undecided = self._undecided, None
+        settled, self._refusal = self._refusal, None
         self._raw_octets = 0
         if verb is None or self._state is State.CLOSED:
             return
-        reply = reply or _AGREED[verb]
+        reply = settled or reply or _AGREED[verb]
         if reply.is_positive and verb == "RCPT" and self._offered is not None:
             self._forward_paths.append(self._offered)
         if reply.is_positive and verb == "DATA":
@@ -325,10 +333,11 @@ class Receiver:
             return None
         self.commands += 1
         self._recent_commands = 0
-        self._transcript.content(self._content.octets)
+        octets = self._content.octets
+        self._transcript.content(octets)
         result, self._content = self._content.result(), None
         if isinstance(result, Reply):
-            return END, result
+            return END, ContentRefused(self._envelope(), result, octets, self._transcript.lines)
         self._raw_octets = len(result)
         return END, MailReceived(self._envelope(), result, self._transcript.lines)
 
@@ -398,11 +407,13 @@ class Receiver:
         extensions = ("PIPELINING", f"SIZE {self._limits.max_size}", "8BITMIME", "ENHANCEDSTATUSCODES")
         return Reply(250, None, (self._hostname, *extensions))
 
-    def _offer_sender(self, argument: str) -> Reply:
+    def _offer_sender(self, argument: str) -> Reply | Event:
         mail = read_mail(argument)
-        if mail.size is not None and mail.size > self._limits.max_size:
-            return TOO_BIG  # RFC 1870 §6.1
+        if mail.size is not None and mail.size > self._limits.max_size:  # RFC 1870 §6.1
+            envelope = Envelope(mail.reverse_path, (), mail.size, mail.body)
+            return ContentRefused(envelope, TOO_BIG, 0, self._transcript.lines)
         self._mail = mail
+        self.transactions += 1
         return _SENDER_OK
 
     def _offer_recipient(self, argument: str) -> Reply | Event:

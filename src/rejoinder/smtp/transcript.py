@@ -7,11 +7,14 @@ the session's opening and the mail transaction that goes on; ``begin`` forgets t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import accumulate, takewhile
 from typing import Final
 
 _MAX_LINES: Final = 512
 _MAX_WIDTH: Final = 512
+_MAX_EXCERPT: Final = 4096
+_LAST: Final = 4
 
 
 class Transcript:
@@ -55,3 +58,13 @@ class Transcript:
     def _add(self, line: str) -> None:
         if len(self._lines) < _MAX_LINES:
             self._lines.append(line)
+
+
+def excerpt(lines: Sequence[str]) -> list[str]:
+    """The beginning and the last four lines, within 4 KiB: evidence of what leaves nothing but an event."""
+    if sum(map(len, lines)) <= _MAX_EXCERPT:
+        return list(lines)
+    last = lines[-_LAST:]
+    room = _MAX_EXCERPT - sum(map(len, last))
+    first = lines[: len(list(takewhile(lambda size: size <= room, accumulate(map(len, lines[:-_LAST])))))]
+    return [*first, f"({len(lines) - len(first) - len(last)} lines are not shown)", *last]

@@ -14,10 +14,12 @@ from structlog.testing import capture_logs
 
 from rejoinder.clock import after
 from rejoinder.clock.manual import ManualClock
+from rejoinder.errors import StoreFull
 from rejoinder.ingress.server import SmtpServer
 from rejoinder.ingress.session import Client, Delivery
 from rejoinder.ingress.settings import IngressSettings
 from rejoinder.message.address import Mailbox
+from rejoinder.smtp.event import ContentRefused
 from rejoinder.smtp.reply import Reply
 
 pytestmark = pytest.mark.anyio
@@ -32,6 +34,7 @@ class Handler:
 
     def __init__(self) -> None:
         self.deliveries: list[Delivery] = []
+        self.refusals: list[ContentRefused] = []
         self.finished = 0
         self.may_answer = asyncio.Event()
         self.may_answer.set()
@@ -40,7 +43,7 @@ class Handler:
     def recipient(self, forward_path: Mailbox, reverse_path: Mailbox | None, client: Client) -> Reply | None:
         if forward_path.local_part == "broken":
             raise RuntimeError("the routes are gone")
-        return None
+        return Reply(550, "5.1.1", ("no such mailbox",)) if forward_path.local_part == "nobody" else None
 
     async def accept(self, delivery: Delivery) -> Reply:
         self.deliveries.append(delivery)
@@ -49,6 +52,12 @@ class Handler:
             raise self.error
         self.finished += 1
         return TAKEN
+
+    async def refused(self, refusal: ContentRefused, client: Client) -> None:
+        self.refusals.append(refusal)
+        await self.may_answer.wait()
+        if self.error is not None:
+            raise self.error
 
 
 class Peer:
@@ -182,6 +191,18 @@ async def test_an_exception_in_accept_is_logged_and_answered() -> None:
         assert (await peer.ask(b".\r\n")).startswith("250")
 
 
+async def test_an_expected_error_in_accept_is_logged_without_a_traceback() -> None:
+    async with house() as h:
+        h.handler.error = StoreFull("no room on /var")
+        peer = await h.peer()
+        await peer.open_data()
+        with capture_logs() as logs:
+            assert (await peer.ask(b"x\r\n.\r\n")).startswith("451 4.3.0")
+        (entry,) = logs
+        assert (entry["event"], entry["code"]) == ("ingress.accept_failed", "store-full")
+        assert "exc_info" not in entry
+
+
 async def test_an_exception_about_a_recipient_is_logged_and_answered() -> None:
     async with house() as h:
         peer = await h.peer()
@@ -311,6 +332,60 @@ async def test_content_in_memory_is_limited_over_all_sessions() -> None:
         assert (await modest.ask(b"y\r\n.\r\n")).startswith("250")
         assert (await greedy.ask(b"x" * 2_000_000 + b"\r\n.\r\n")).startswith("452 4.3.1")
         assert (await greedy.ask(b"NOOP\r\n")).startswith("250")
+        told = [(each.reply.code, each.envelope.size, each.size) for each in h.handler.refusals]
+        assert told == [(452, 600_000, 0), (452, None, 3_100_002)]
+
+
+async def test_what_is_refused_is_answered_when_it_is_noted() -> None:
+    async with house() as h:
+        h.handler.may_answer.clear()
+        peer = await h.peer()
+        await peer.open_data()
+        peer.say(b"a\0b\r\n.\r\nNOOP\r\n")
+        await until(lambda: h.handler.refusals != [])
+        await h.clock.advance(1000)  # the time is ours
+        h.handler.may_answer.set()
+        assert (await peer.hear()).startswith("550 5.6.0")
+        assert (await peer.hear()).startswith("250")
+        (refusal,) = h.handler.refusals
+        assert (refusal.size, refusal.transcript[-1]) == (5, "C: (5 octets)")
+
+
+async def test_what_cannot_be_noted_is_refused_all_the_same() -> None:
+    async with house() as h:
+        h.handler.error = RuntimeError("no paper")
+        peer = await h.peer()
+        await peer.open_data()
+        with capture_logs() as logs:
+            assert (await peer.ask(b"a\0b\r\n.\r\n")).startswith("550 5.6.0")
+        assert [(entry["event"], entry["log_level"]) for entry in logs] == [
+            ("ingress.refusal_failed", "error")
+        ]
+
+
+async def test_the_first_refused_recipient_of_each_mail_transaction_is_logged() -> None:
+    async with house() as h:
+        peer = await h.peer()
+        await peer.hear()
+        nobody, mail = b"RCPT TO:<nobody@desk.example>\r\n", b"MAIL FROM:<a@c.example>\r\n"
+        with capture_logs() as logs:
+            await peer.ask(HELLO, mail, nobody, nobody, b"RSET\r\n", mail, nobody)
+        assert (
+            logs
+            == [
+                {
+                    "event": "ingress.recipient_refused",
+                    "log_level": "info",
+                    "ip": "127.0.0.1",
+                    "helo": "c.example",
+                    "reverse_path": "a@c.example",
+                    "forward_path": "nobody@desk.example",
+                    "answer": "550 5.1.1 no such mailbox",
+                }
+            ]
+            * 2
+        )
+        assert h.handler.refusals == []
 
 
 async def test_a_peer_that_does_not_read_is_not_read_from() -> None:

@@ -21,6 +21,7 @@ from rejoinder.message.address import Mailbox
 from rejoinder.outbound.connection import HopResult, NextHop, Timeouts
 from rejoinder.outbound.pool import Pool, PoolSettings
 from rejoinder.smtp.envelope import Envelope
+from rejoinder.smtp.event import ContentRefused
 from rejoinder.smtp.reply import Reply
 from rejoinder.smtp.sender import Stage
 
@@ -395,6 +396,9 @@ async def test_our_own_server_takes_what_our_own_pool_sends() -> None:
         async def accept(self, delivery: Delivery) -> Reply:
             self.deliveries.append(delivery)
             return Reply(250, "2.0.0", ("taken",))
+
+        async def refused(self, refusal: ContentRefused, client: Client) -> None:
+            raise AssertionError(refusal)
 
     clock, handler = ManualClock(), Handler()
     server = SmtpServer(IngressSettings(), handler, clock, "mx.example")

@@ -9,7 +9,15 @@ import pytest
 
 from rejoinder.message.address import Mailbox
 from rejoinder.smtp.envelope import Envelope
-from rejoinder.smtp.event import ContentOffered, Event, Limits, MailReceived, RecipientOffered, SessionEnded
+from rejoinder.smtp.event import (
+    ContentOffered,
+    ContentRefused,
+    Event,
+    Limits,
+    MailReceived,
+    RecipientOffered,
+    SessionEnded,
+)
 from rejoinder.smtp.receiver import DRAINING, END, TRANSITIONS, Receiver, State
 from rejoinder.smtp.reply import Reply
 
@@ -29,7 +37,7 @@ def agree(receiver: Receiver) -> list[Event]:
     events = []
     while (event := receiver.next_event()) is not None:
         events.append(event)
-        if isinstance(event, RecipientOffered | ContentOffered):
+        if isinstance(event, RecipientOffered | ContentOffered | ContentRefused):
             receiver.answer(None)
     return events
 
@@ -122,7 +130,9 @@ def test_content_can_be_refused_while_it_comes() -> None:
     receiver.refuse_content(FULL)
     assert receiver.held < 10
     receiver.receive_data(b"\r\n.\r\n")
-    assert agree(receiver) == []
+    (refused,) = agree(receiver)
+    assert isinstance(refused, ContentRefused)
+    assert (refused.reply, refused.size) == (FULL, 1002)
     assert codes(receiver)[-1] == "452"
     receiver.refuse_content(FULL)
     assert receiver.state is State.READY
@@ -286,8 +296,47 @@ def test_too_many_errors_end_the_session() -> None:
     assert codes(receiver) == ["220"] + ["500"] * 19 + ["421"]
 
 
+BARE_LF = UP_TO_DATA + b"a\nb\r\n.\r\n"
+
+
+def test_refused_content_is_told_with_all_that_is_known() -> None:
+    refused = agree(fed(BARE_LF))[-1]
+    assert isinstance(refused, ContentRefused)
+    assert refused.envelope == Envelope(Mailbox("a", "c.example"), (Mailbox("b", "desk.example"),))
+    assert (refused.reply.code, refused.reply.enhanced, refused.size) == (550, "5.6.0", 5)
+    assert refused.transcript[-1] == "C: (5 octets)"
+
+
+def test_what_is_refused_waits_for_the_caller_who_cannot_change_it() -> None:
+    receiver = fed(BARE_LF + b"NOOP\r\n")
+    for _ in range(2):
+        receiver.next_event()
+        receiver.answer(None)
+    assert isinstance(receiver.next_event(), ContentRefused)
+    assert receiver.next_event() is None
+    receiver.answer(Reply(250, "2.0.0", ("why not",)))
+    assert agree(receiver) == []
+    assert codes(receiver)[-3:] == ["354", "550", "250"]
+
+
+def test_a_size_beyond_the_limit_is_told_before_any_recipient_is_known() -> None:
+    receiver = fed(b"HELO c.example\r\nMAIL FROM:<a@c.example> SIZE=99999999\r\nRCPT TO:<b@desk.example>\r\n")
+    (refused,) = agree(receiver)
+    assert isinstance(refused, ContentRefused)
+    assert refused.envelope == Envelope(Mailbox("a", "c.example"), (), 99999999)
+    assert (refused.reply.code, refused.size) == (552, 0)
+    assert codes(receiver)[-2:] == ["552", "503"]
+    assert receiver.transactions == 0
+
+
+def test_transactions_are_counted() -> None:
+    receiver = fed(OPENING + b"RSET\r\nMAIL FROM:<>\r\nMAIL FROM:<>\r\n")
+    agree(receiver)
+    assert receiver.transactions == 2
+
+
 def test_refused_content_ends_the_transaction() -> None:
-    receiver = fed(UP_TO_DATA + b"a\nb\r\n.\r\n")
+    receiver = fed(BARE_LF)
     agree(receiver)
     assert codes(receiver)[-1] == "550"
     assert receiver.state is State.READY
