@@ -104,12 +104,12 @@ async def measure(sizes: Sizes, names: Sequence[str] = NAMES) -> list[Result]:
 
 @dataclass
 class Turns:
-    """One server, the connections to it, and what was counted in its turns."""
+    """One server, and what was counted in its turns."""
 
     name: str
     subject: Subject
     requests: Iterator[bytes]
-    callers: Sequence[Caller]
+    connections: int
     kept: Callable[[], list[str]]
     """The ids of the rows in the database."""
     sink: Sink | None = None
@@ -120,15 +120,21 @@ class Turns:
     answers: list[bytes] = field(default_factory=list)
 
     async def ask(self, count: int, *, counted: bool = True) -> None:
-        """So many requests as fast as they go; then what they have set going may end."""
+        """So many requests as fast as they go; then what they have set going may end.
+
+        A turn has connections of its own: servers hang up on those that wait for their next one.
+        """
+        callers = [await Caller.open(self.subject.http_port) for _ in range(self.connections)]
         cpu, own, start = self.subject.cpu(), time.process_time(), time.perf_counter()
         asked, latencies = islice(self.requests, count), list[float]()
         async with asyncio.TaskGroup() as group:
-            for caller in self.callers:
+            for caller in callers:
                 group.create_task(self._ask_all(caller, asked, latencies))
         end = time.perf_counter()
         if self.sink is not None:
             await self.sink.until(len(self.answers), PATIENCE)
+        for caller in callers:
+            caller.close()
         if counted:
             self.seconds += end - start
             self.cpu += self.subject.cpu() - cpu
@@ -161,7 +167,7 @@ class Turns:
 
 @dataclass
 class _Opening:
-    """Starts servers, has the mail stored that is to be answered, and connects."""
+    """Starts servers, and has the mail stored that is to be answered."""
 
     stack: AsyncExitStack
     folder: Path
@@ -182,7 +188,7 @@ class _Opening:
         subject = await Subject.start(command, own / "log", http=True)
         self.stack.push_async_callback(subject.stop)
         ids = [f"email_{number}" for number in range(self.sizes.letters)]
-        return await self._turns(own.name, subject, ids, _KEY, lambda: _rows(data, "SELECT id FROM reply"))
+        return self._turns(own.name, subject, ids, _KEY, lambda: _rows(data, "SELECT id FROM reply"))
 
     async def _ours(self, own: Path, delivering: bool) -> Turns:
         sink = Sink() if delivering else None
@@ -195,19 +201,17 @@ class _Opening:
         await self._store_letters(subject.port)
         data = own / "data" / "rejoinder.db"
         ids, key = _rows(data, "SELECT id FROM email"), await _made_key(world)
-        turns = await self._turns(
+        turns = self._turns(
             own.name, subject, ids, key, lambda: _rows(data, "SELECT id FROM sent WHERE policy = 'api'")
         )
         turns.sink = sink
         return turns
 
-    async def _turns(
+    def _turns(
         self, name: str, subject: Subject, ids: Sequence[str], key: str, kept: Callable[[], list[str]]
     ) -> Turns:
-        callers = [await Caller.open(subject.http_port) for _ in range(self.sizes.connections)]
-        for caller in callers:
-            self.stack.callback(caller.close)
-        return Turns(name, subject, _requests(subject.http_port, ids, key), callers, kept)
+        requests = _requests(subject.http_port, ids, key)
+        return Turns(name, subject, requests, self.sizes.connections, kept)
 
     async def _store_letters(self, port: int) -> None:
         sender = await Sender.open(port)
