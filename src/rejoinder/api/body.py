@@ -21,7 +21,8 @@ MAX_BODY: Final = 64 << 20
 MAX_STRUCTURE: Final = 1 << 20
 """Bytes of a request outside of its texts."""
 
-_TEXT: Final = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+# One that never ends takes the rest with it: looked for at each of its quotes, it would cost their square.
+_TEXT: Final = r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?+\Z)'
 _TEXTS: Final = re.compile(_TEXT, re.DOTALL)
 _TRAILING_COMMA: Final = re.compile(rf"({_TEXT})|,(?=[ \t\r\n]*+[\]}}])", re.DOTALL)
 

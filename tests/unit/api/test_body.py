@@ -77,6 +77,15 @@ def test_texts_may_be_long_but_values_not_many() -> None:
         json_object(b'{"a": [' + b"1," * (MAX_STRUCTURE // 2) + b"1]}")
 
 
+@pytest.mark.parametrize("ending", [b"", b"\\"])
+def test_a_text_that_never_ends_is_read_once(ending: bytes) -> None:
+    # Looked for again at each of its quotes, it would take minutes. Beyond MAX_STRUCTURE others look too.
+    with pytest.raises(JsonInvalid):
+        json_object(b'{"a": "' + b'\\"' * 500_000 + ending)
+    with pytest.raises(JsonInvalid):
+        json_object(b'{"a": "' + b'\\"' * (MAX_STRUCTURE + 1) + ending)
+
+
 @given(st.dictionaries(st.text(), JSON, max_size=3))
 @settings(max_examples=30, deadline=None)
 def test_what_is_written_is_read(value: dict[str, object]) -> None:
