@@ -23,8 +23,10 @@ MAX_ALL: Final = 40 << 20
 """Bytes, decoded."""
 MAX_NAME: Final = 255
 MAX_CONTENT_ID: Final = 128
+MAX_TYPE: Final = 200
+"""Characters."""
 
-_DATA_URL: Final = re.compile(r"data:([^,;]*)(?:;[^,;]*)*;base64,")
+_DATA_URL: Final = re.compile(r"data:([^,;]*+)[^,]*;base64,")
 _BREAKS: Final = re.compile(r"[ \t\r\n]+")
 _TOKEN: Final = r"[A-Za-z0-9!#$&^_.+-]+"
 # RFC 2045 §5.1; parameters only where they cannot name a file or end a line.
@@ -98,7 +100,7 @@ def _content(field: str, value: object, left: int) -> tuple[str, bytes]:
 
 def _checked_type(field: str, value: str) -> str:
     value = value.strip()
-    if not _TYPE.fullmatch(value) or len(value) > 200:
+    if len(value) > MAX_TYPE or not _TYPE.fullmatch(value):
         raise refused(field, value, "a type as in application/pdf (RFC 2045 §5.1)")
     # RFC 2046 §5: such parts may not be in base64, so the file travels as bytes.
     return "application/octet-stream" if value.lower().startswith(_NOT_IN_BASE64) else value

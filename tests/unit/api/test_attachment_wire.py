@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from base64 import b64encode, encodebytes
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -65,6 +67,19 @@ def test_what_is_no_type_is_refused(content_type: str) -> None:
     with pytest.raises(RequestInvalid) as raised:
         read(content_type=content_type)
     assert raised.value.field == "attachments[0].content_type"
+
+
+@pytest.mark.parametrize("field", ["content", "content_type"])
+@pytest.mark.parametrize("repeated", [";", "a", ";a=b"])
+def test_a_long_prefix_or_type_takes_no_more_memory_than_it_has(field: str, repeated: str) -> None:
+    value = {"content": "data:", "content_type": "a/b"}[field] + repeated * 250_000
+    tracemalloc.start()
+    try:
+        with suppress(RequestInvalid):
+            read(**{field: value})
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("filename", [None, "", "  ", 7, "x" * 256])
