@@ -21,6 +21,7 @@ from rejoinder.errors import (
     EmailFormatInvalid,
     FromMissing,
     HeaderInjection,
+    MessageTooLarge,
     RequestInvalid,
 )
 from rejoinder.message.address import Address, a_label, parse_mailbox
@@ -29,6 +30,8 @@ from rejoinder.replies.request import ReplyRequest
 MAX_ADDRESSES: Final = 1_000
 """Addresses in To, Cc and Bcc together."""
 MAX_HEADERS: Final = 100
+MAX_HEADER_SIZE: Final = 256 << 10
+"""Characters of everything that becomes a header field: as much as is read of anybody's."""
 MAX_TAGS: Final = 50
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -41,6 +44,7 @@ def reply_request(body: Mapping[str, object]) -> ReplyRequest:
 
     Raises:
         RequestInvalid: a field is missing or wrong; the error names it.
+        MessageTooLarge: what becomes header fields is too long.
         HeaderInjection: a name is more than a line.
     """
     author = _author(body)
@@ -63,6 +67,7 @@ def reply_request(body: Mapping[str, object]) -> ReplyRequest:
         tags=given(body, tags, "tags") or (),
     )
     _check_number(request)
+    _check_size(request)
     return request
 
 
@@ -153,4 +158,12 @@ def _check_number(request: ReplyRequest) -> None:
     if number > MAX_ADDRESSES:
         raise RequestInvalid(
             f"to, cc and bcc have {number} addresses; at most {MAX_ADDRESSES} are allowed", field="to"
+        )
+
+
+def _check_size(request: ReplyRequest) -> None:
+    if request.header_size > MAX_HEADER_SIZE:
+        raise MessageTooLarge(
+            f"subject, names, addresses and headers have {request.header_size} characters; at most "
+            f"{MAX_HEADER_SIZE} are written into header fields: shorten them"
         )

@@ -171,7 +171,7 @@ class Answering:
             SendingNotConfigured: the provider that sends cannot be used; nothing was sent.
             SendFailed: it refused the message for good, and nothing is kept under the key.
         """
-        check(request)
+        await _done(request.header_size, lambda: check(request))
         if idempotency is None:
             return await self._answer(answered, request, reply_any, None)
         prints = await _done(_size(request), lambda: fingerprint(request))
@@ -390,7 +390,7 @@ def _replayed(kept: KeptAnswer, asking: _Asking | None) -> Answer:
 
 def _size(request: ReplyRequest) -> int:
     files = sum(len(each.content) for each in request.attachments)
-    return files + len(request.text or "") + len(request.html or "")
+    return files + len(request.text or "") + len(request.html or "") + request.header_size
 
 
 async def _done(size: int, work: Callable[[], T]) -> T:

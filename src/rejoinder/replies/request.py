@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rejoinder.message.address import Address
@@ -27,3 +28,15 @@ class ReplyRequest:
     """Whether the original is quoted below the answer."""
     reply_all: bool = False
     tags: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def header_size(self) -> int:
+        """Characters of what the caller wrote for header fields, names of files aside."""
+        return sum(map(len, self._header_texts()))
+
+    def _header_texts(self) -> Iterator[str]:
+        yield self.subject or ""
+        for address in (self.from_, *(self.to or ()), *(self.cc or ()), *self.bcc, *self.reply_to):
+            yield from (address.display_name, address.mailbox.local_part, address.mailbox.domain)
+        for field in self.headers:
+            yield from field

@@ -11,8 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rejoinder.api.reply_wire import reply_request
-from rejoinder.errors import ContentMissing, EmailFormatInvalid, FieldsConflict, FromMissing, RequestInvalid
+from rejoinder.api.reply_wire import MAX_HEADER_SIZE, reply_request
+from rejoinder.errors import (
+    ContentMissing,
+    EmailFormatInvalid,
+    FieldsConflict,
+    FromMissing,
+    HeaderInjection,
+    MessageTooLarge,
+    RequestInvalid,
+)
 from rejoinder.message.address import Address, Mailbox
 from rejoinder.replies.request import ReplyRequest
 
@@ -52,6 +60,26 @@ def test_simple_changes_nothing(simple: bool | None) -> None:
     assert read(simple=simple, attachments=files, cc="zoe@customer.example") == read(
         attachments=files, cc="zoe@customer.example"
     )
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"subject": "é" * MAX_HEADER_SIZE},
+        {"from_name": "é" * MAX_HEADER_SIZE},
+        {"headers": {f"X-{number}": "x" * 10_000 for number in range(30)}},
+        {"to": [f"{'x' * 900} <{number}@customer.example>" for number in range(300)]},
+    ],
+    ids=["subject", "name", "headers", "addresses"],
+)
+def test_header_fields_have_a_size_that_is_read_everywhere(fields: dict[str, object]) -> None:
+    error = refusal(**fields)
+    assert isinstance(error, MessageTooLarge)
+    assert "are written into header fields" in error.text
+
+
+def test_a_long_subject_is_a_subject() -> None:
+    assert len(read(subject="x" * (MAX_HEADER_SIZE - 100)).subject or "") == MAX_HEADER_SIZE - 100
 
 
 # --- spellings ----------------------------------------------------------------------------------------
@@ -237,7 +265,7 @@ NAMES: Final = (
 @given(st.dictionaries(st.sampled_from(NAMES), ANY_JSON))
 def test_any_json_is_a_request_or_refused_by_a_field_of_it(fields: dict[str, Any]) -> None:
     for body in (fields, {**LEAST, **fields}):
-        with suppress(RequestInvalid), _naming_a_field():
+        with suppress(RequestInvalid, HeaderInjection), _naming_a_field():
             reply_request(body)
 
 
@@ -245,7 +273,7 @@ def test_any_json_is_a_request_or_refused_by_a_field_of_it(fields: dict[str, Any
 def _naming_a_field() -> Iterator[None]:
     try:
         yield
-    except RequestInvalid as error:
+    except (RequestInvalid, HeaderInjection) as error:
         if not error.field:
             raise AssertionError(error.text) from error
         raise
