@@ -22,7 +22,7 @@ _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,100}")
 # Only where a base address may have ended in a slash: an id that is missing must stay missing.
 _BEFORE_API: Final = re.compile(r"^/{2,}(?=api/)")
 _AFTER_BASE: Final = re.compile(r"^/api/v2/{2,}")
-_log = structlog.get_logger("rejoinder.api")
+_log = structlog.get_logger("api")
 
 
 class Frame:

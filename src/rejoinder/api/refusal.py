@@ -18,11 +18,13 @@ from starlette.types import Scope
 from rejoinder.api.wire import Problem, Refusal
 from rejoinder.errors import (
     ApiError,
+    InternalError,
     MethodNotAllowed,
     NotFound,
     RejoinderError,
     ReplyRefused,
     RequestInvalid,
+    StoreError,
 )
 
 # The words of other mail APIs, whose clients choose their exception by them.
@@ -36,7 +38,7 @@ _NAMES: Final = {
     422: "validation_error",
     429: "rate_limit_exceeded",
 }
-_log = structlog.get_logger("rejoinder.api")
+_log = structlog.get_logger("api")
 
 
 def install(app: FastAPI) -> None:
@@ -101,8 +103,20 @@ def _wants_problem(scope: Scope) -> bool:
 async def _of_ours(request: Request, error: Exception) -> Response:
     assert isinstance(error, RejoinderError)
     if error.http_status >= 500:
-        _log.error("api.request_failed", path=request.url.path, code=error.code, exc_info=error)
+        _log.error(
+            "api.request_failed",
+            path=request.url.path,
+            code=error.code,
+            error=error.text,
+            cause=str(error.__cause__) if error.__cause__ else None,
+            exc_info=None if _is_foreseen(error) else error,
+        )
     return answer(error, request.scope)
+
+
+def _is_foreseen(error: RejoinderError) -> bool:
+    """Whether its text says all; anything else is a defect of ours, and the log gets the traceback."""
+    return isinstance(error, StoreError | ApiError) and not isinstance(error, InternalError)
 
 
 async def _of_validation(request: Request, error: Exception) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Final
 
 from pydantic import JsonValue
 from pydantic.alias_generators import to_camel
@@ -18,7 +19,9 @@ from rejoinder.message.parse import Attachment, ParsedMessage
 from rejoinder.message.thread import msg_ids
 from rejoinder.replies.answer import AnswerSent
 from rejoinder.replies.sent_mail import SentMail
-from rejoinder.store.records import Delivery, Email, Event, Run, Sent
+from rejoinder.store.records import Delivery, Email, Event, EventKind, Run, Sent
+
+_ENDS: Final = (EventKind.RUN_FINISHED, EventKind.RUN_FAILED)
 
 
 def item(email: Email) -> wire.EmailItem:
@@ -105,7 +108,7 @@ def trace(
         id=email.id,
         status=email.status,
         events=[_event(event) for event in events],
-        runs=[_run(run) for run in runs],
+        runs=[_run(run, events) for run in runs],
         sent=[_sent(message, deliveries) for message, deliveries in sent],
     )
 
@@ -193,7 +196,7 @@ def _told(value: JsonValue, key: str = "") -> JsonValue:
             return value
 
 
-def _run(run: Run) -> wire.TraceRun:
+def _run(run: Run, events: Sequence[Event]) -> wire.TraceRun:
     return wire.TraceRun(
         id=run.id,
         worker=run.worker,
@@ -203,7 +206,16 @@ def _run(run: Run) -> wire.TraceRun:
         ended_at=None if run.ended_at is None else instant(run.ended_at),
         error=run.error,
         log=run.log,
+        refused=_refused(run, events),
     )
+
+
+def _refused(run: Run, events: Sequence[Event]) -> list[wire.TraceRefused]:
+    """What the event of the run's last end says of it."""
+    ends = [event for event in events if event.run_id == run.id and event.kind in _ENDS]
+    refused = json.loads(ends[-1].evidence).get("refused", []) if ends else []
+    # Evidence that was too large has a mark in the place of what was cut.
+    return [wire.TraceRefused.model_validate(each) for each in refused if isinstance(each, dict)]
 
 
 def _sent(message: Sent, deliveries: Sequence[Delivery]) -> wire.TraceSent:

@@ -193,6 +193,15 @@ class TraceEvent(Wire):
     """What the stage saw; its keys depend on the kind. ``transcript`` and ``dialogue`` are SMTP sessions."""
 
 
+class TraceRefused(Wire):
+    """An action of a worker's that a rule forbade."""
+
+    codes: list[str]
+    """Of all the rules that failed, in the order of ``docs/errors.md``; the first is the exception's."""
+    text: Text
+    """What the worker's exception said."""
+
+
 class TraceRun(Wire):
     """A worker's run."""
 
@@ -204,6 +213,8 @@ class TraceRun(Wire):
     ended_at: str | None
     error: Text | None
     log: Text
+    refused: list[TraceRefused]
+    """What the last try asked and did not get: why a mail that was handled has no answer."""
 
 
 class TraceDelivery(Wire):

@@ -10,7 +10,7 @@ import pytest
 from rejoinder.api import render
 from rejoinder.ids import Ids
 from rejoinder.store import emails
-from rejoinder.store.records import Event, EventKind
+from rejoinder.store.records import Event, EventKind, Run, RunState
 from tests.unit.api.conftest import MAIL, Api
 
 pytestmark = pytest.mark.anyio
@@ -145,6 +145,7 @@ async def test_the_trace_shows_steps_runs_and_answers(api: Api) -> None:
     assert trace["events"][1]["sentId"] == answer.id
     [run] = trace["runs"]
     assert (run["worker"], run["state"], run["attempt"], run["log"]) == ("tickets", "finished", 1, "hi")
+    assert run["refused"] == []
     [sent] = trace["sent"]
     assert (sent["messageId"], sent["from"]) == ("<answer@desk.example>", "support@desk.example")
     [delivery] = sent["deliveries"]
@@ -153,6 +154,24 @@ async def test_the_trace_shows_steps_runs_and_answers(api: Api) -> None:
         "250 2.0.0 Ok",
         False,
     )
+
+
+async def test_a_run_says_what_its_last_try_did_not_get(api: Api) -> None:
+    email = await api.add_email()
+    run = Run("run_1", "default", email.id, "tickets", RunState.FINISHED, 2, 0, 0, None, "")
+    first, last = {"codes": ["dmarc-none"], "text": "first"}, {"codes": ["a", "b"], "text": "last"}
+
+    def step(kind: EventKind, run_id: str, evidence: object) -> Event:
+        return Event("event_1", "default", kind, 0, email.id, None, run_id, json.dumps(evidence))
+
+    steps = [
+        step(EventKind.RUN_FAILED, "run_1", {"refused": [first]}),
+        step(EventKind.RUN_STARTED, "run_1", {}),
+        step(EventKind.RUN_FINISHED, "run_1", {"refused": [last, " […]"]}),  # as evidence is cut
+        step(EventKind.RUN_FINISHED, "run_2", {"refused": [first]}),
+    ]
+    (shown,) = render.trace(email, steps, [run], []).runs
+    assert [each.model_dump() for each in shown.refused] == [last]
 
 
 async def test_reading_changes_nothing(api: Api) -> None:
