@@ -20,7 +20,7 @@ from rejoinder.mailauth.verdict import Verdict
 from rejoinder.message.headers import Headers, split
 from rejoinder.message.thread import msg_ids
 from rejoinder.replies.original import Original
-from rejoinder.runtime.conclusion import Concluder, Conclusion, RunPayload, write
+from rejoinder.runtime.conclusion import Concluder, Conclusion, RunPayload, announce, write
 from rejoinder.runtime.outcome import detached
 from rejoinder.runtime.run import Assignment, Runner, Try
 from rejoinder.runtime.source import Stored
@@ -65,6 +65,7 @@ class Finisher:
                 attempt.assignment, ended, attempt.effects, detached(ended), sender_waits=False
             )
             await self._store.transaction(lambda: _write(attempt.assignment, job, end))
+            announce(end)
         except asyncio.CancelledError:
             await attempt.cancel()
             raise

@@ -18,7 +18,7 @@ from rejoinder.ingress.arrival import Arrival, trace_block
 from rejoinder.ingress.decide import Handling
 from rejoinder.ingress.rows import Course, email_row, received_evidence, seen_row
 from rejoinder.ingress.session import Client
-from rejoinder.runtime.conclusion import Concluder, Conclusion, write
+from rejoinder.runtime.conclusion import Concluder, Conclusion, announce, write
 from rejoinder.runtime.run import Assignment
 from rejoinder.smtp.event import ContentRefused
 from rejoinder.smtp.reply import Reply
@@ -103,6 +103,9 @@ class Committer:
         raw = await self._raws.keep(arrival.delivery.raw, at) if fresh else None
         rows = [await self._rows(arrival, each, raw, answer) for each in fresh if raw is not None]
         await self._store.transaction(lambda: _write(raw, rows, duplicates, at - REMEMBERED))
+        for each in rows:
+            if each.course.conclusion is not None:
+                announce(each.course.conclusion)
 
     async def note(self, refusal: ContentRefused, client: Client) -> None:
         """Leave only an event row, for a mail that is not kept.

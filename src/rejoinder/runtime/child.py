@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import os
 import signal
 import socket
 from collections.abc import Callable, Coroutine
 from itertools import count
 from typing import Final, cast
+
+import structlog
 
 from rejoinder.clock import Clock
 from rejoinder.errors import ActionRefused, RejoinderError, WorkerError, WorkerNotLoaded
@@ -28,7 +29,7 @@ from rejoinder.worker import frames
 from rejoinder.worker.frames import Frame, FrameError, FrameReader
 from rejoinder.worker.raw import QUESTION, Held
 
-_LOG: Final = logging.getLogger("rejoinder.runtime")
+_log = structlog.get_logger("runtime")
 _LARGEST_SAYING: Final = 1 << 18
 _REASON: Final = 400
 """Characters of a reason: an SMTP reply line has 512 octets (RFC 5321 §4.5.3.1.5)."""
@@ -72,6 +73,8 @@ class Child(asyncio.Protocol):
         self.rooms = 0
         self.retired = False
         self.served = 0
+        self.orphaned = False
+        """Whether its zygote ended, which is the fault of nothing in this child that we could know of."""
 
     # --- from start to death -------------------------------------------------------------------------
 
@@ -131,6 +134,7 @@ class Child(asyncio.Protocol):
 
     def _exited(self, status: int | None) -> None:
         how = _how_it_died(status)
+        self.orphaned = status is None
         self._fail_loading(f"the process {how} while it was importing the worker's file")
         if self._transport is not None:
             self._transport.abort()
@@ -138,8 +142,7 @@ class Child(asyncio.Protocol):
             asyncio.get_running_loop().remove_reader(self._raw)
             self._raw.close()
         self.dead.set()
-        # Without a status the zygote is gone, which is the fault of none of them.
-        alone = status is not None and len(self._runs) == 1
+        alone = len(self._runs) == 1 and not self.orphaned
         for number, run in list(self._runs.items()):
             if run.unresponsive:
                 self._end(number, self._blamed(run))
@@ -217,7 +220,7 @@ class Child(asyncio.Protocol):
             for frame in self._reader.feed(data):
                 self._take(frame)
         except (FrameError, ValueError) as error:
-            _LOG.error("runtime.frame_refused pid=%d: %s", self.pid, error)
+            _log.error("runtime.frame_refused", pid=self.pid, error=type(error).__name__)
             self.kill()
 
     def _take(self, frame: Frame) -> None:
@@ -273,7 +276,7 @@ class Child(asyncio.Protocol):
             codes = list(error.codes) if isinstance(error, ActionRefused) else [error.code]
             answer = frames.Answer(call.run, call.call, code=error.code, text=error.text, codes=codes)
         except Exception:  # noqa: BLE001  # Whatever it is, the worker waits for an answer.
-            _LOG.exception("runtime.action_failed email=%s", run.event.email_id)
+            _log.exception("runtime.action_failed", email_id=run.event.email_id, action=call.kind)
             text = "the server could not judge this action; its log says why"
             answer = frames.Answer(
                 call.run, call.call, code=WorkerError.code, text=text, codes=[WorkerError.code]
@@ -298,7 +301,7 @@ class Child(asyncio.Protocol):
         try:
             descriptor = await run.event.raw.descriptor() if run else None
         except (RejoinderError, OSError) as error:
-            _LOG.warning("runtime.raw_unavailable: %s", error)
+            _log.warning("runtime.raw_unavailable", error=str(error))
             descriptor = None
         try:
             if descriptor is None:

@@ -11,8 +11,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
-from rejoinder.clock import Clock
+import structlog
+
+from rejoinder.clock import SECOND, Clock
 from rejoinder.ids import Ids, derived
 from rejoinder.queue.backoff import Jitter, next_due
 from rejoinder.replies.compose import Reply
@@ -37,6 +40,14 @@ from rejoinder.store.records import (
 )
 from rejoinder.store.unit import Unit
 
+_log = structlog.get_logger("runtime")
+
+MOST_DEATHS: Final = 5
+"""How often a run may end by another's fault: two beside others and three alone in a child. Then it counts.
+
+What dies alone is nobody else's doing, except where the zygote was killed, and who does that again and again
+is most likely the run itself: it must not run for ever.
+"""
 RUN = "run"
 """The kind of the jobs that run a worker on a mail; the lane is ``run:`` and the worker."""
 
@@ -95,6 +106,27 @@ def write(conclusion: Conclusion, thread_id: str) -> Unit[None]:
         yield from submit(conclusion.report, thread_id)
     for event in conclusion.events:
         yield from events.insert(event)
+
+
+def announce(conclusion: Conclusion) -> None:
+    """Say in the log what is to come, once it is written."""
+    run = conclusion.run
+    if conclusion.again_at is not None:
+        _log.info(
+            "runtime.run_rescheduled",
+            email_id=run.email_id,
+            run_id=run.id,
+            worker=run.worker,
+            wait=max(0, conclusion.again_at - (run.ended_at or conclusion.again_at)) / SECOND,
+        )
+    if conclusion.buried:
+        _log.error(
+            "runtime.run_dead_lettered",
+            email_id=run.email_id,
+            run_id=run.id,
+            worker=run.worker,
+            attempt=run.attempt,
+        )
 
 
 class Concluder:
@@ -247,8 +279,9 @@ class Concluder:
 
     def _again(self, assignment: Assignment, ended: Ended) -> Conclusion:
         now = self._clock.now()
-        counted = assignment.attempt - (1 if ended.neighbour else 0)
-        due_at = now if ended.neighbour else next_due(self._settings.retries, counted, now, self._jitter)
+        is_innocent = ended.neighbour and assignment.deaths < MOST_DEATHS
+        counted = assignment.attempt - (1 if is_innocent else 0)
+        due_at = now if is_innocent else next_due(self._settings.retries, counted, now, self._jitter)
         failed = self.event(assignment, EventKind.RUN_FAILED, again_at=due_at, **_told(ended))
         if due_at is not None:
             waiting = self.run(assignment, RunState.WAITING, ended)

@@ -9,10 +9,11 @@ are on the given Clock, the life of processes is on none; nothing here waits for
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
+
+import structlog
 
 from rejoinder.clock import Clock
 from rejoinder.errors import ConfigError
@@ -21,7 +22,7 @@ from rejoinder.runtime.settings import WorkerEntry, WorkersSettings
 from rejoinder.runtime.values import Actions, Ended, Ending, Host, MessageEvent
 from rejoinder.runtime.zygote import Zygote
 
-_LOG: Final = logging.getLogger("rejoinder.runtime")
+_log = structlog.get_logger("runtime")
 _LOOK_EVERY: Final = 1.0
 
 
@@ -95,9 +96,9 @@ class WorkerHost(Host):
         try:
             await self.reload(name)
         except ConfigError as error:
-            _LOG.error("runtime.reload_refused worker=%s: %s", name, error)
+            _log.error("runtime.reload_refused", worker=name, code=error.code, error=error.text)
         else:
-            _LOG.info("runtime.reloaded worker=%s", name)
+            _log.info("runtime.worker_reloaded", worker=name)
 
 
 def _stamp(file: Path) -> tuple[int, int, int] | None:

@@ -8,11 +8,12 @@ meanwhile breaks nothing. Replacing backs off while children die without one hav
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Final
+
+import structlog
 
 from rejoinder.clock import Clock
 from rejoinder.errors import ConfigError, WorkerNotLoaded
@@ -22,7 +23,7 @@ from rejoinder.runtime.values import Actions, Ended, Ending, MessageEvent
 from rejoinder.runtime.zygote import Zygote
 from rejoinder.worker.frames import Load
 
-_LOG: Final = logging.getLogger("rejoinder.runtime")
+_log = structlog.get_logger("runtime")
 _FIRST_DELAY: Final = 0.1
 _LONGEST_DELAY: Final = 30.0
 
@@ -105,7 +106,8 @@ class Pool:
                 await child.start(self._load, 1)
                 return await child.run(event, actions)
             except (WorkerNotLoaded, ConfigError) as error:
-                return Ended(Ending.EXCEPTION, error=error.text)
+                ending = Ending.CRASH if child.orphaned else Ending.EXCEPTION
+                return Ended(ending, error=error.text, neighbour=child.orphaned)
             finally:
                 child.retire()
                 if child.served:
@@ -179,7 +181,7 @@ class Pool:
             return
         self._children.remove(child)
         self._failures = 0 if child.served else self._failures + 1
-        _LOG.warning("runtime.child_died worker=%s pid=%d", self._entry.name, child.pid)
+        _log.warning("runtime.child_died", worker=self._entry.name, pid=child.pid)
         load = self._load
         while load is not None and load is self._load:
             await self._clock.sleep(_delay(self._failures))
@@ -192,8 +194,10 @@ class Pool:
             await child.start(load, self._entry.concurrency)
         except (WorkerNotLoaded, ConfigError) as error:
             self._failures += 1
-            self._broken = error.text
-            _LOG.error("runtime.child_not_started worker=%s: %s", self._entry.name, error)
+            self._broken = "" if child.orphaned else error.text
+            _log.error(
+                "runtime.child_not_started", worker=self._entry.name, code=error.code, error=error.text
+            )
             self._wake()
             return False
         if load is not self._load:

@@ -14,7 +14,11 @@ is repeated after a crash says the same ids.
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass, replace
+from typing import Final
+
+import structlog
 
 from rejoinder.clock import SECOND, Clock
 from rejoinder.errors import ActionRefused, EventEnded, ReplyInvalid
@@ -24,15 +28,22 @@ from rejoinder.replies.original import Original
 from rejoinder.replies.rules import Case, Usage, judge
 from rejoinder.replies.settings import RepliesSettings
 from rejoinder.runtime.budget import Place, Places
-from rejoinder.runtime.values import Ended, Host, MessageEvent, RawSource, Refused, ReplyAction
+from rejoinder.runtime.values import Ended, Ending, Host, MessageEvent, RawSource, Refused, ReplyAction
 from rejoinder.store import sent, threads
 from rejoinder.store.unit import Store, Unit
+
+_log = structlog.get_logger("runtime")
 
 DAY = 86_400 * SECOND
 LARGE = 1 << 20
 """Octets from which on a message is not worked on in the loop."""
 WORKER = "worker"
 """The policy under which a worker's replies are sent and counted."""
+_LONGEST: Final = 200
+"""Characters of an error in the log; the run's row has the rest."""
+_NAMED: Final = re.compile(r"(?m)^(?:  .*\n)+([A-Za-z_][\w.]*)")
+"""The name of the first exception in a traceback: what follows the lines of its frames."""
+_FAILURES: Final = frozenset({Ending.EXCEPTION, Ending.TIME_LIMIT, Ending.CRASH})
 
 
 @dataclass(frozen=True)
@@ -263,12 +274,34 @@ class Try:
 
     async def _run(self, host: Host, event: MessageEvent) -> Ended:
         ended = await host.run(self.assignment.worker, event, self)
+        self._log_end(ended)
         return replace(ended, refused=tuple(self._refused))
+
+    def _log_end(self, ended: Ended) -> None:
+        assignment, is_failure = self.assignment, ended.ending in _FAILURES
+        say = _log.warning if is_failure else _log.info
+        say(
+            "runtime.run_failed" if is_failure else "runtime.run_ended",
+            email_id=assignment.email_id,
+            run_id=assignment.run_id,
+            worker=assignment.worker,
+            attempt=assignment.attempt,
+            ending=ended.ending,
+            replies=len(self.effects),
+            refused=[" ".join(each.codes) for each in self._refused],
+            error=_summary(ended),
+        )
 
     @property
     def _running(self) -> asyncio.Task[Ended]:
         assert self._task is not None
         return self._task
+
+
+def _summary(ended: Ended) -> str | None:
+    """What went wrong, without the message of the worker's exception, which may hold anything."""
+    named = _NAMED.search(ended.error) if ended.ending is Ending.EXCEPTION else None
+    return named[1] if named else ended.error.partition("\n")[0][:_LONGEST] or None
 
 
 def _content(action: ReplyAction) -> Text | Message:

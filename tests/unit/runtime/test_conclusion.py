@@ -8,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from rejoinder.clock import SECOND
 from rejoinder.mailauth.verdict import DmarcResult, SpfResult
-from rejoinder.runtime.conclusion import Conclusion, RunPayload
+from rejoinder.runtime.conclusion import MOST_DEATHS, Conclusion, RunPayload, announce
 from rejoinder.runtime.outcome import Outcome
 from rejoinder.runtime.run import Assignment
 from rejoinder.runtime.values import Actions, Ended, Ending, Refused, ReplyAction
@@ -158,6 +159,40 @@ async def test_a_neighbours_fault_does_not_count_and_is_tried_again_at_once(tmp_
             assert end.again_at == desk.clock.now()
             assert (end.tries, end.deaths) == (attempt - 1, deaths + 1)
             assert not end.buried
+
+
+async def test_a_neighbours_fault_counts_when_it_comes_again_and_again(tmp_path: Path) -> None:
+    async with open_desk(tmp_path) as desk:
+        ends = [
+            await conclude(
+                desk,
+                NEIGHBOUR,
+                Outcome.FAILED,
+                assignment=replace(ASSIGNMENT, attempt=attempt, deaths=deaths),
+            )
+            for attempt, deaths in ((1, MOST_DEATHS - 1), (1, MOST_DEATHS), (3, MOST_DEATHS + 2))
+        ]
+        now = desk.clock.now()
+        assert [end.again_at for end in ends] == [now, now + 60 * SECOND, None]
+        assert [end.tries for end in ends] == [0, 1, 3]
+        assert [end.buried for end in ends] == [False, False, True]
+
+
+async def test_what_is_to_come_is_logged(tmp_path: Path) -> None:
+    async with open_desk(tmp_path) as desk:
+        ends = [
+            await conclude(desk, CRASH, Outcome.FAILED, assignment=replace(ASSIGNMENT, attempt=attempt))
+            for attempt in (1, 3)
+        ]
+        ends.append(await conclude(desk, NORMAL, Outcome.HANDLED))
+    with capture_logs() as logs:
+        for end in ends:
+            announce(end)
+    run = {"email_id": "email_1", "run_id": "run_1", "worker": "desk"}
+    assert logs == [
+        {"event": "runtime.run_rescheduled", "log_level": "info", **run, "wait": 60.0},
+        {"event": "runtime.run_dead_lettered", "log_level": "error", **run, "attempt": 3},
+    ]
 
 
 async def test_the_event_tells_what_was_refused_and_what_was_said(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from rejoinder.errors import EventEnded, ReplyInvalid, ReplyOncePerEvent, ReplyRefused
 from rejoinder.runtime.conclusion import write
@@ -274,3 +275,38 @@ async def test_the_event_says_what_the_worker_may_know(tmp_path: Path) -> None:
         assert (first.reverse_path, first.attempt, first.alone) == ("alice@customer.example", 3, False)
         assert (second.reverse_path, second.alone) == (None, True)
         assert first.header_block == ORIGINAL.headers.raw
+
+
+TRACEBACK = """Traceback (most recent call last):
+  File "/srv/desk.py", line 7, in email
+    raise Trouble(message.text)
+            ^^^^^^
+desk.Trouble: a secret
+  of the customer's
+ends here
+"""
+
+
+@pytest.mark.parametrize(
+    ("ended", "event", "error"),
+    [
+        (Ended(Ending.NORMAL), "runtime.run_ended", None),
+        (Ended(Ending.EXCEPTION, error=TRACEBACK), "runtime.run_failed", "desk.Trouble"),
+        (
+            Ended(Ending.EXCEPTION, error="no worker is named 'x'"),
+            "runtime.run_failed",
+            "no worker is named 'x'",
+        ),
+        (Ended(Ending.TIME_LIMIT, error=f"cancelled\n{TRACEBACK}"), "runtime.run_failed", "cancelled"),
+    ],
+)
+async def test_the_end_of_a_try_is_logged_without_what_the_mail_says(
+    tmp_path: Path, ended: Ended, event: str, error: str | None
+) -> None:
+    async with open_desk(tmp_path) as desk:
+        desk.stage.ended = ended
+        with capture_logs() as logs:
+            await run(desk)
+    (line,) = logs
+    assert (line["event"], line["ending"], line["error"]) == (event, ended.ending, error)
+    assert (line["run_id"], line["worker"], line["replies"], line["refused"]) == ("run_1", "desk", 0, [])
