@@ -21,7 +21,7 @@ from typing import Final, assert_never
 
 import structlog
 
-from rejoinder.clock import Clock, after
+from rejoinder.clock import SECOND, Clock, after
 from rejoinder.dns import Resolver
 from rejoinder.errors import StoreError
 from rejoinder.ids import Ids
@@ -55,6 +55,12 @@ _EVENT_OF = {
     DeliveryStatus.BOUNCED: EventKind.BOUNCED,
     DeliveryStatus.DEFERRED: EventKind.DELAYED,
     DeliveryStatus.EXPIRED: EventKind.EXPIRED,
+}
+_LOGGED_AS: Final = {
+    DeliveryStatus.DELIVERED: "outbound.delivery_delivered",
+    DeliveryStatus.BOUNCED: "outbound.delivery_bounced",
+    DeliveryStatus.DEFERRED: "outbound.delivery_deferred",
+    DeliveryStatus.EXPIRED: "outbound.delivery_expired",
 }
 
 
@@ -252,6 +258,19 @@ class DeliverHandler:
                 yield from sent.alias(message, attempt.taken.message_id, attempt.taken.provider_id, now)
 
         await self._record_and_tell(message, attempt.first_result, unit)
+        for each in results:
+            _log.info(
+                _LOGGED_AS[each.status],
+                sent_id=message.id,
+                email_id=message.email_id,
+                message_id=message.message_id,
+                forward_path=each.forward_path,
+                next_hop=attempt.hop or None,
+                attempt=each.attempts,
+                reply=each.last_reply,
+                uncertain=each.uncertain,
+                wait=(due - now) / SECOND if due and each.status is DeliveryStatus.DEFERRED else None,
+            )
 
     async def _record_and_tell(
         self, message: Sent, result: FirstResult, unit: Callable[[], Unit[None]]
