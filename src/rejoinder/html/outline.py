@@ -12,9 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from rejoinder.html.tokens import End, Start, Token, tokens
+from rejoinder.html.tokens import Cut, End, Start, Token, tokens
 
 MAX_DEPTH: Final = 500
+ELLIPSIS: Final = "[…]"
+"""Stands at the end of what was too long to be read to its end."""
 
 VOID: Final = frozenset({"br", "hr", "img", "wbr"})
 HEADINGS: Final = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
@@ -56,7 +58,10 @@ _FENCES: Final[dict[str, tuple[str, ...]]] = {
 
 
 def outline(html: str) -> Iterator[Token]:
-    """The walk; each start tag but those of ``VOID`` has its end tag, in order. Never raises."""
+    """The walk; each start tag but those of ``VOID`` has its end tag, in order. Never raises.
+
+    Of an input that takes too long to read it is the beginning, followed by ``ELLIPSIS``.
+    """
     walk = _Walk()
     for token in tokens(html):
         match token:
@@ -66,6 +71,9 @@ def outline(html: str) -> Iterator[Token]:
                 walk.end(name)
             case str():
                 walk.text(token)
+            case Cut():
+                walk.finish()
+                walk.text(f" {ELLIPSIS}")
             case _:
                 continue
         yield from walk.written

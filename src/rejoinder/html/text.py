@@ -2,8 +2,8 @@
 """HTML as the plain text that a reader of text mail wants: paragraphs, lists, quotations, addresses of links.
 
 By hand, because renderers that align tables or indent without limit turn a small input into gigabytes:
-here a row of a table is a line, and marks before a line end at ``_MAX_MARKS`` levels. The surprise:
-nothing is wrapped; lines are as long as their paragraphs.
+here a row of a table is a line, marks before a line end at ``_MAX_MARKS`` levels, and the whole at
+``MAX_TEXT``. The surprise: nothing is wrapped; lines are as long as their paragraphs.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from rejoinder.html.outline import HEADINGS, VOID, outline
+from rejoinder.html.outline import ELLIPSIS, HEADINGS, VOID, outline
 from rejoinder.html.tokens import End, Start
 
+MAX_TEXT: Final = 1 << 20
+"""Characters."""
+_MAX_ATTRIBUTE: Final = 8_192
 _MAX_MARKS: Final = 10
 _MAX_GAP: Final = 3
 _SPACE: Final = re.compile(r"[ \t\n\r\f\v]+")
@@ -32,7 +35,10 @@ _GAPS: Final = {
 
 
 def to_text(html: str) -> str:
-    """The text, LF line ends, without a final one; what ``display:none`` hides is left out."""
+    """The text, LF line ends, without a final one; what ``display:none`` hides is left out.
+
+    What is longer than ``MAX_TEXT``, or takes too long to read, ends with ``ELLIPSIS``.
+    """
     writer = _Writer()
     for token in outline(html):
         match token:
@@ -50,7 +56,14 @@ def to_text(html: str) -> str:
                 writer.end(name)
             case _:
                 pass
+        if writer.size > MAX_TEXT:
+            return shortened("".join(writer.written))
     return "".join(writer.written)
+
+
+def shortened(text: str) -> str:
+    """A text of at most ``MAX_TEXT`` characters and the mark that it was longer."""
+    return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT].rstrip()} {ELLIPSIS}"
 
 
 @dataclass(slots=True, eq=False)
@@ -72,6 +85,7 @@ class _Writer:
 
     def __init__(self) -> None:
         self.written: list[str] = []
+        self.size = 0
         self.line_ends = 0
         self._space = ""
         self._marks: list[_Mark] = []
@@ -146,7 +160,7 @@ class _Writer:
             self._space = " " if text.endswith(" ") else ""
 
     def picture(self, alternative: str) -> None:
-        words = " ".join(alternative.split())
+        words = " ".join(alternative[:_MAX_ATTRIBUTE].split())
         if words and not self._hidden_at:
             self._write(f"[{words}]")
 
@@ -175,13 +189,14 @@ class _Writer:
 
     def _write(self, text: str) -> None:
         if not self.written:
-            self.written.append(self._line_start())
+            before = self._line_start()
         elif self.line_ends:
             blank = "\n" + self._blank_start()
-            self.written += [blank * (self.line_ends - 1), "\n", self._line_start()]
+            before = f"{blank * (self.line_ends - 1)}\n{self._line_start()}"
         else:
-            self.written.append(self._space)
-        self.written.append(text)
+            before = self._space
+        self.written += [before, text]
+        self.size += len(before) + len(text)
         self.line_ends, self._space = 0, ""
         if self._link:
             self._link.said.append(text)
@@ -216,7 +231,7 @@ def _first_number(token: Start) -> int:
 
 def _shown_address(href: str) -> str:
     """The address of a link, if a reader of text can follow it."""
-    address = "".join(href.split())
+    address = "".join(href.split()) if len(href) <= _MAX_ATTRIBUTE else ""
     scheme = address.partition(":")[0].lower()
     if scheme == "mailto":
         return address[7:].partition("?")[0]

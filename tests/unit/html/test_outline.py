@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from rejoinder.html.outline import MAX_DEPTH, VOID, outline
-from rejoinder.html.tokens import End, Start
+from rejoinder.html.tokens import MAX_STEPS, End, Start
 
 
 def walk(html: str) -> str:
@@ -67,3 +67,9 @@ def test_nothing_is_deeper_than_the_limit(tag: str) -> None:
     assert depth == 0
     assert deepest <= MAX_DEPTH + 2  # a row and a cell, where only a table fitted
     assert "the end" in walk(tag * MAX_DEPTH * 2 + "the end")
+
+
+def test_what_takes_too_long_to_read_is_balanced_and_ends_with_a_mark() -> None:
+    written = walk("<div><table><tr><td>x" + "<i>" * MAX_STEPS)
+    assert written.startswith("<div><table><tr><td>x<i>")
+    assert written.endswith("</i></td></tr></table></div> […]")

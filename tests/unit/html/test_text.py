@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from rejoinder.html.text import to_text
+from rejoinder.html.text import MAX_TEXT, to_text
+from rejoinder.html.tokens import MAX_STEPS
 
 
 @pytest.mark.parametrize(
@@ -52,3 +53,31 @@ def test_html_reads_as_text(html: str, text: str) -> None:
 def test_marks_before_a_line_have_an_end() -> None:
     assert to_text("<blockquote>" * 400 + "x") == "> " * 10 + "x"
     assert to_text("<ul><li>" * 200 + "x") == "* " * 10 + "x"
+
+
+@pytest.mark.parametrize(
+    "html", ["<b>x" * MAX_STEPS, "<p hidden>" + "<b>x" * MAX_STEPS, "<table><tr>" * MAX_STEPS]
+)
+def test_what_takes_too_long_to_read_says_so_at_its_end(html: str) -> None:
+    assert to_text(html).endswith("[…]")
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "words " * MAX_TEXT,
+        "<ul><li>" * 100 + "<pre>" + "x\n" * 100_000,
+        "<p>x<p>" + "<img alt='" + "x" * 8_000 + "'>" * 1_000,
+        "<a href=http://x.example/" + "x" * 8_000 + ">y</a>" * 1_000,
+    ],
+)
+def test_a_text_that_is_too_long_ends_with_a_mark(html: str) -> None:
+    html = html if len(html) > MAX_TEXT else html * 200
+    text = to_text(html)
+    assert text.endswith(" […]")
+    assert MAX_TEXT // 2 < len(text) <= MAX_TEXT + 4
+
+
+def test_an_attribute_that_nobody_can_read_is_not_said() -> None:
+    assert len(to_text("<img alt='" + "ab " * 1_000_000 + "'>")) < 10_000
+    assert to_text("<a href=http://x.example/" + "x" * 10_000 + ">y</a>") == "y"

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from rejoinder.html.tokens import End, Start, Token, tokens
+from rejoinder.html.tokens import MAX_STEPS, Cut, End, Start, Token, decoded, tokens
 
 
 def a(**attributes: str) -> Start:
@@ -44,3 +44,27 @@ def a(**attributes: str) -> Start:
 )
 def test_html_is_split(html: str, expected: list[Token]) -> None:
     assert list(tokens(html)) == expected
+
+
+@pytest.mark.parametrize(
+    "repeated", ["<b>", "<", "<!>", "<!---->", "</b/>", "&amp;", "&", "\n", "<a b>", "<title></title>"]
+)
+def test_reading_ends_where_it_takes_too_many_steps(repeated: str) -> None:
+    read = list(tokens(repeated * (MAX_STEPS + 20_000)))
+    assert read[-1] == Cut()
+    assert len(read) <= MAX_STEPS + 1
+    assert Cut() not in tokens(repeated * (MAX_STEPS // 20))
+
+
+@pytest.mark.parametrize("attribute", ["b ", "b=&amp; "])
+def test_reading_ends_in_a_tag_that_takes_too_many_steps(attribute: str) -> None:
+    assert list(tokens("x<a " + attribute * MAX_STEPS + ">y")) == ["x", Cut()]
+
+
+@pytest.mark.parametrize("offset", range(0, 45, 4))
+@pytest.mark.parametrize("tail", ["&CounterClockwiseContourIntegral;z", "\r\nz", "&#x1F600;", "x<b>y"])
+def test_the_pieces_of_a_long_text_split_nothing(offset: int, tail: str) -> None:
+    text = "x" * (16_384 - offset)
+    pieces = [each for each in tokens(text + tail) if isinstance(each, str)]
+    assert "".join(pieces) == text + decoded(tail).replace("<b>", "")
+    assert not any(piece.endswith("\r") for piece in pieces)
