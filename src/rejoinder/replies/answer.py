@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -54,6 +55,8 @@ API: Final = "api"
 _DAY: Final = 86_400 * SECOND
 _AT_ONCE: Final = 64 * 1024
 """Octets up to which reading and building a message holds up nobody; above, a thread does it."""
+_COMPOSERS: Final = 2
+"""Threads for that: few, because they are busy, and of their own, lest loading and keeping mail wait."""
 
 T = TypeVar("T")
 
@@ -142,6 +145,7 @@ class Answering:
         self._max_size = max_size
         self._first_attempts = first_attempts
         self._turns = Turns()
+        self._composers = ThreadPoolExecutor(_COMPOSERS, "compose")  # no thread before the first large one
 
     async def find(self, account: str, asked: str) -> Answered | None:
         """The mail of an account that an id asks for: one received, one sent, or the latest of a thread."""
@@ -171,10 +175,10 @@ class Answering:
             SendingNotConfigured: the provider that sends cannot be used; nothing was sent.
             SendFailed: it refused the message for good, and nothing is kept under the key.
         """
-        await _done(request.header_size, lambda: check(request))
+        await self._done(request.header_size, lambda: check(request))
         if idempotency is None:
             return await self._answer(answered, request, reply_any, None)
-        prints = await _done(_size(request), lambda: fingerprint(request))
+        prints = await self._done(_size(request), lambda: fingerprint(request))
         turn = json.dumps([answered.account, *asdict(idempotency).values()])
         async with self._turns.taken([turn]):
             return await self._answer(answered, request, reply_any, _Asking(idempotency, prints))
@@ -221,7 +225,7 @@ class Answering:
         """Judge the request and build what it sends; nothing is written but a large message's file."""
         record, now = answered.record, self._clock.now()
         content = _as_known(await self._raws.load(loaded.raw), loaded.alias)
-        original = await _done(len(content), lambda: parsed(content))
+        original = await self._done(len(content), lambda: parsed(content))
         to = recipients(
             request,
             original.headers,
@@ -237,7 +241,7 @@ class Answering:
             await self._first_attempts.handover.ready()
             together = self._first_attempts.handover.most
         message_id = f"<{self._ids.unique(now)}@{author.host}>"
-        built = await _done(
+        built = await self._done(
             len(content) + _size(request),
             lambda: build(request, to, original, at=answered.at, message_id=message_id, now=now),
         )
@@ -320,6 +324,12 @@ class Answering:
                     f"it has, in {period} (UTC)."
                 )
 
+    async def _done(self, size: int, work: Callable[[], T]) -> T:
+        """The result of work that takes as long as its input is large."""
+        if size <= _AT_ONCE:
+            return work()
+        return await asyncio.get_running_loop().run_in_executor(self._composers, work)
+
 
 def _load(answered: Answered, asking: _Asking | None, horizon: int) -> Unit[KeptAnswer | _Loaded]:
     record = answered.record
@@ -391,8 +401,3 @@ def _replayed(kept: KeptAnswer, asking: _Asking | None) -> Answer:
 def _size(request: ReplyRequest) -> int:
     files = sum(len(each.content) for each in request.attachments)
     return files + len(request.text or "") + len(request.html or "") + request.header_size
-
-
-async def _done(size: int, work: Callable[[], T]) -> T:
-    """The result of work that takes as long as its input is large."""
-    return work() if size <= _AT_ONCE else await asyncio.to_thread(work)

@@ -15,7 +15,7 @@ from typing import Final
 
 from rejoinder.errors import AddressError, EmailFormatInvalid, MessageError
 from rejoinder.html.quote import append, quote_html
-from rejoinder.html.text import to_text
+from rejoinder.html.text import shortened, to_text
 from rejoinder.message.address import Address, Mailbox, parse_address_list, parse_mailbox
 from rejoinder.message.compose import Draft, compose
 from rejoinder.message.headers import Headers
@@ -96,10 +96,8 @@ def build(
 
 def _with_original(text: str, html: str | None, original: ParsedMessage, at: int) -> tuple[str, str | None]:
     author, date = _author(original.headers), _date(original.headers, at)
-    said = original.text
-    if said is None and original.html is not None:
-        said = to_text(original.html)
-    text = f"{text.rstrip()}\n\n{quote_text(author, date, said or '')}\n"
+    said = shortened(original.text if original.text is not None else to_text(original.html or ""))
+    text = f"{text.rstrip()}\n\n{quote_text(author, date, said)}\n"
     if html is None:
         return text, None
     return text, append(html, quote_html(attribution(author, date), original.html, said))

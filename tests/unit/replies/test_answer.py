@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +31,7 @@ from rejoinder.errors import (
 )
 from rejoinder.message.address import Address, Mailbox
 from rejoinder.message.compose import Attached
-from rejoinder.message.parse import parse
+from rejoinder.message.parse import ParsedMessage, parse
 from rejoinder.replies.answer import Answer
 from rejoinder.replies.request import ReplyRequest
 from rejoinder.replies.settings import QuotaSettings, RepliesSettings
@@ -200,6 +201,22 @@ async def test_a_large_answer_to_a_large_mail_is_built_the_same(desk: Desk) -> N
     assert (message.text or "").startswith("Use water.\n\nOn Thu, 01 Jan 2026 09:00:00 +0100, Ann Example")
     assert (message.text or "").count("\n> line") == 30_000
     assert [each.content for each in message.attachments] == [b"\0" * 100_000]
+
+
+async def test_large_answers_are_built_by_threads_of_their_own(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = set()
+
+    def noted(content: bytes) -> ParsedMessage:
+        names.add(threading.current_thread().name)
+        return parse(content)
+
+    monkeypatch.setattr("rejoinder.replies.answer.parsed", noted)
+    email_id = await desk.receive(MAIL + "line\r\n" * 30_000)
+    await asyncio.gather(*(desk.reply(email_id) for _ in range(6)))
+    assert names <= {"compose_0", "compose_1"}
+    assert names
 
 
 # --- what is refused -----------------------------------------------------------------------------------

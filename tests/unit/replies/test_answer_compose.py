@@ -74,10 +74,20 @@ def test_an_original_in_html_alone_is_quoted_as_text_too() -> None:
 
 
 def test_an_original_whose_html_is_too_large_to_quote_as_html_is_quoted_as_text() -> None:
-    large = HTML + "and more " * 120_000
+    large = HTML + "and more " * 112_000
     html = built(ReplyRequest(FROM, html="<p>Water.</p>"), large).html or ""
-    assert html.count("and more") == 120_000
+    assert html.count("and more") == 112_000
     assert "<b>burns</b>" not in html
+
+
+@pytest.mark.parametrize("line", ["and more\n", "<b>more</b><br>\n"])
+@pytest.mark.parametrize("head", [PLAIN, HTML])
+def test_of_an_original_that_is_too_long_to_quote_the_beginning_is_quoted(head: str, line: str) -> None:
+    message = built(ReplyRequest(FROM, text="Water.", html="<p>Water."), head + line * 250_000)
+    assert (message.text or "").startswith("Water.\n\nOn Thu, 1 Jan 2026")
+    assert (message.text or "").endswith(" […]\n")
+    assert "[…]" in (message.html or "")[-100:]
+    assert len(message.html or "") < 5_000_000
 
 
 @pytest.mark.parametrize("original", [PLAIN, BOTH, HTML])
