@@ -33,6 +33,8 @@ MAX_HEADERS: Final = 100
 MAX_HEADER_SIZE: Final = 256 << 10
 """Characters of everything that becomes a header field: as much as is read of anybody's."""
 MAX_TAGS: Final = 50
+MAX_HTML: Final = 5 << 20
+"""Characters; pictures go as attachments."""
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _MAX_ADDRESS: Final = 1_000
@@ -44,7 +46,7 @@ def reply_request(body: Mapping[str, object]) -> ReplyRequest:
 
     Raises:
         RequestInvalid: a field is missing or wrong; the error names it.
-        MessageTooLarge: what becomes header fields is too long.
+        MessageTooLarge: what becomes header fields, or the html, is too long.
         HeaderInjection: a name is more than a line.
     """
     author = _author(body)
@@ -68,6 +70,7 @@ def reply_request(body: Mapping[str, object]) -> ReplyRequest:
     )
     _check_number(request)
     _check_size(request)
+    _check_html(request)
     return request
 
 
@@ -166,4 +169,13 @@ def _check_size(request: ReplyRequest) -> None:
         raise MessageTooLarge(
             f"subject, names, addresses and headers have {request.header_size} characters; at most "
             f"{MAX_HEADER_SIZE} are written into header fields: shorten them"
+        )
+
+
+def _check_html(request: ReplyRequest) -> None:
+    if len(request.html or "") > MAX_HTML:
+        raise MessageTooLarge(
+            f"html has {len(request.html or '')} characters; at most {MAX_HTML} ({MAX_HTML >> 20} Mi) are "
+            "sent: attach pictures as files with a content_id",
+            field="html",
         )

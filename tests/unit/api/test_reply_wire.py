@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rejoinder.api.reply_wire import MAX_HEADER_SIZE, reply_request
+from rejoinder.api.reply_wire import MAX_HEADER_SIZE, MAX_HTML, reply_request
 from rejoinder.errors import (
     ContentMissing,
     EmailFormatInvalid,
@@ -76,6 +76,12 @@ def test_header_fields_have_a_size_that_is_read_everywhere(fields: dict[str, obj
     error = refusal(**fields)
     assert isinstance(error, MessageTooLarge)
     assert "are written into header fields" in error.text
+
+
+def test_html_has_a_size() -> None:
+    error = refusal(html="x" * (MAX_HTML + 1))
+    assert (type(error), error.field) == (MessageTooLarge, "html")
+    assert read(html="x" * MAX_HTML).html
 
 
 def test_a_long_subject_is_a_subject() -> None:
