@@ -23,7 +23,7 @@ from rejoinder.message.parse import ParsedMessage
 from rejoinder.message.quote import attribution, quote_text
 from rejoinder.message.thread import reply_fields
 from rejoinder.message.trace import parse_date
-from rejoinder.replies.compose import on_one_line
+from rejoinder.replies.compose import on_one_line, shown_name
 from rejoinder.replies.recipients import Recipients
 from rejoinder.replies.request import ReplyRequest
 
@@ -105,7 +105,7 @@ def _with_original(text: str, html: str | None, original: ParsedMessage, at: int
 
 def _author(headers: Headers) -> Address | None:
     authors = parse_address_list(headers.get("From", ""), 1)
-    return replace(authors[0], display_name=on_one_line(authors[0].display_name)) if authors else None
+    return replace(authors[0], display_name=shown_name(authors[0])) if authors else None
 
 
 def _date(headers: Headers, at: int) -> str | int:

@@ -32,6 +32,7 @@ from rejoinder.replies.rules import MAX_REFERENCES, Proposal
 
 _MESSAGE_ID: Final = re.compile(r"<[^\s<>@\x00-\x20\x7f]+@[^\s<>@\x00-\x20\x7f]+>")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_MAX_NAME: Final = 256
 _AUTO_REPLIED: Final = "auto-replied"
 
 
@@ -104,10 +105,10 @@ def _invalid(original: Original, error: MessageError | AddressError) -> ReplyInv
 def _from_text(original: Original, text: str, recipient: Mailbox, message_id: str, now: int) -> Reply:
     author = original.forward_path
     fields = _reply_fields(original)
-    name = next((a.display_name for a in original.authors if a.mailbox.same_as(recipient)), "")
+    name = next((shown_name(a) for a in original.authors if a.mailbox.same_as(recipient)), "")
     draft = Draft(
         from_=Address("", author),
-        to=(Address(on_one_line(name), recipient),),
+        to=(Address(name, recipient),),
         subject=fields.subject,
         text=text,
         html=None,
@@ -165,6 +166,11 @@ def _reply_fields(original: Original) -> ReplyFields:
 def on_one_line(text: str) -> str:
     """A stranger's text for one of our fields: control characters and line ends become spaces."""
     return " ".join(_CONTROL.sub(" ", text).split())
+
+
+def shown_name(address: Address) -> str:
+    """A stranger's name for one of our fields, as long as one may be."""
+    return on_one_line(address.display_name[:_MAX_NAME])
 
 
 def _recipient(original: Original, given: str | None) -> Mailbox | None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from rejoinder.errors import AddressError, RecipientMissing
 from rejoinder.message.address import Address, Mailbox, parse_address_list, parse_mailbox
 from rejoinder.message.headers import Headers
-from rejoinder.replies.compose import on_one_line
+from rejoinder.replies.compose import shown_name
 from rejoinder.replies.request import ReplyRequest
 
 
@@ -84,8 +84,7 @@ def _named(headers: Headers, field: str) -> tuple[Address, ...]:
     for address in parse_address_list(", ".join(headers.get_all(field))):
         mailbox = Mailbox(address.mailbox.local_part, address.mailbox.host)
         if _is_writable(mailbox):
-            name = on_one_line(address.display_name)
-            found.setdefault(_identity(address), Address(name, mailbox))
+            found.setdefault(_identity(address), Address(shown_name(address), mailbox))
     return tuple(found.values())
 
 

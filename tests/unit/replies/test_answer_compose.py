@@ -173,6 +173,14 @@ def test_a_date_that_is_none_is_when_the_mail_was_received(date: str) -> None:
     assert "On Thu, 01 Jan 2026 00:00:00 +0000, ann@a.example wrote:" in text
 
 
+def test_a_strangers_name_is_cut_in_the_attribution() -> None:
+    request = ReplyRequest(FROM, text="x", html="x")
+    message = built(request, f"From: {'x' * 10_000} <ann@a.example>\n\nHi\n")
+    for said in (message.text, message.html):
+        assert "x" * 256 in (said or "")
+        assert "x" * 257 not in (said or "")
+
+
 def test_the_same_request_gives_the_same_bytes() -> None:
     request = ReplyRequest(FROM, text="x", html="<p>x</p>")
     original = parse(PLAIN.encode())

@@ -58,6 +58,11 @@ def test_an_answer_to_received_mail_goes_to_reply_to_else_to_from(fields: str, e
     assert to.cc == to.bcc == ()
 
 
+def test_a_strangers_name_is_cut_where_no_name_is_so_long() -> None:
+    [to] = found(f"From: {'x' * 10_000} <ann@a.example>\n").to
+    assert to == Address("x" * 256, Mailbox("ann", "a.example"))
+
+
 def test_an_answer_to_sent_mail_goes_to_whom_it_was_sent() -> None:
     to = found("From: support@desk.example\nReply-To: support@desk.example\nTo: ann@a.example\n", sent=True)
     assert shown(to.to) == ["ann@a.example"]
