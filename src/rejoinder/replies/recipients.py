@@ -8,14 +8,20 @@ somebody else, because that is what it is for (RFC 5322 §3.6.2).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from rejoinder.errors import AddressError, RecipientMissing
+from rejoinder.errors import AddressError, RecipientMissing, RequestInvalid
 from rejoinder.message.address import Address, Mailbox, parse_address_list, parse_mailbox
 from rejoinder.message.headers import Headers
 from rejoinder.replies.compose import shown_name
 from rejoinder.replies.request import ReplyRequest
+
+MAX_BY_DEFAULT: Final = 20
+"""To how many mailboxes a stranger may let an answer go."""
+MAX_TO_ALL: Final = 100
+"""To how many where everybody shall get it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,7 @@ def recipients(
 
     Raises:
         RecipientMissing: nobody is named, and nobody can be found.
+        RequestInvalid: the mail names more than somebody else may decide.
     """
     to = request.to or _default_to(headers, sent=sent)
     if not to:
@@ -59,7 +66,20 @@ def recipients(
     cc = request.cc
     if cc is None:
         cc = tuple(_others(headers, to, is_own)) if request.reply_all else ()
+    if not sent:
+        by_default = [*(() if request.to else to), *(() if request.cc else cc)]
+        _check_number(by_default, MAX_TO_ALL if request.reply_all else MAX_BY_DEFAULT)
     return Recipients(to, cc, request.bcc)
+
+
+def _check_number(by_default: Sequence[Address], most: int) -> None:
+    """Refuse what lets whoever wrote the mail decide how many we write to."""
+    if len(by_default) > most:
+        raise RequestInvalid(
+            f"the mail that is answered names {len(by_default)} mailboxes for its answer, and at most {most} "
+            "get one that the request does not name: name `to` yourself, and with replyAll also `cc`",
+            field="to",
+        )
 
 
 def _default_to(headers: Headers, *, sent: bool) -> tuple[Address, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from rejoinder.errors import RecipientMissing
+from rejoinder.errors import RecipientMissing, RequestInvalid
 from rejoinder.message.address import Address, Mailbox, parse_address_list
 from rejoinder.message.headers import Headers, split
 from rejoinder.replies.recipients import Recipients, recipients
@@ -85,6 +85,46 @@ def test_whom_the_request_names_wins_over_the_mail() -> None:
     assert shown(to.to) == ["ben@b.example"]
     assert to.cc == ()
     assert shown(to.bcc) == ["eve@e.example"]
+
+
+def many(number: int) -> str:
+    return ", ".join(f"{each}@a.example" for each in range(number))
+
+
+@pytest.mark.parametrize(
+    ("fields", "request_", "number"),
+    [
+        (f"Reply-To: {many(21)}\n", ReplyRequest(FROM), 21),
+        (f"From: {many(1_000)}\n", ReplyRequest(FROM, cc=addresses("x@x.example")), 1_000),
+        (f"From: x@x.example\nTo: {many(100)}\n", ReplyRequest(FROM, reply_all=True), 101),
+        (f"Cc: {many(101)}\n", ReplyRequest(FROM, to=addresses("x@x.example"), reply_all=True), 101),
+    ],
+)
+def test_a_stranger_does_not_decide_to_how_many_an_answer_goes(
+    fields: str, request_: ReplyRequest, number: int
+) -> None:
+    with pytest.raises(RequestInvalid, match="name `to` yourself") as refused:
+        found(fields, request_)
+    assert f"names {number} mailboxes" in refused.value.text
+    assert refused.value.field == "to"
+
+
+@pytest.mark.parametrize(
+    ("fields", "request_", "number"),
+    [
+        (f"Reply-To: {many(20)}\n", ReplyRequest(FROM), 20),
+        (f"From: x@x.example\nTo: {many(99)}\n", ReplyRequest(FROM, reply_all=True), 100),
+        # Whoever asks may name as many as the request allows.
+        (f"From: {many(1_000)}\n", ReplyRequest(FROM, to=addresses(many(200))), 200),
+        ("From: x@x.example\n", ReplyRequest(FROM, cc=addresses(many(200)), reply_all=True), 201),
+    ],
+)
+def test_some_do_and_so_does_whoever_asks(fields: str, request_: ReplyRequest, number: int) -> None:
+    assert len(found(fields, request_).forward_paths) == number
+
+
+def test_a_mail_of_ours_may_have_gone_to_many() -> None:
+    assert len(found(f"To: {many(200)}\n", sent=True).to) == 200
 
 
 def test_an_empty_list_of_recipients_is_none() -> None:
