@@ -201,7 +201,7 @@ class Answering:
         kept = None if asking is None else _kept(asking, made, submission.sent)
         with self._expected(submission, made) as awaited:
             try:
-                earlier = await self._store.transaction(lambda: self._write(submission, answered, kept))
+                earlier = await self._commit(submission, answered, kept)
             except StoreError as error:
                 raise SendNotStored from error
             if earlier is not None:
@@ -279,6 +279,19 @@ class Answering:
             return await self._raws.keep(content, now)
         except StoreError as error:
             raise SendNotStored from error
+
+    async def _commit(
+        self, submission: Submission, answered: Answered, kept: KeptAnswer | None
+    ) -> KeptAnswer | None:
+        """As ``_write``, at once; where nothing was written a large message's file goes too."""
+        try:
+            earlier = await self._store.transaction(lambda: self._write(submission, answered, kept))
+        except Exception:
+            await self._raws.discard(submission.raw, self._store)
+            raise
+        if earlier is not None:
+            await self._raws.discard(submission.raw, self._store)
+        return earlier
 
     def _write(
         self, submission: Submission, answered: Answered, kept: KeptAnswer | None

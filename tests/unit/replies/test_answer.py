@@ -398,6 +398,37 @@ async def test_a_quota_ends_with_its_period_and_refused_messages_do_not_count(
     assert not (await desk.reply(email_id, key="k", by=by)).replayed
 
 
+def files_of(folder: Path) -> list[Path]:
+    return list((folder / "raw").glob("*/*"))
+
+
+async def test_a_large_answer_that_is_refused_leaves_no_file(desk: Desk, tmp_path: Path) -> None:
+    large = replace(HELLO, text="large " * 200_000)
+    email_id = await desk.receive()
+    quota = desk.made(quota=QuotaSettings(per_hour=1))
+    await desk.reply(email_id, large, by=quota)
+    kept = files_of(tmp_path)
+    assert len(kept) == 1
+    with pytest.raises(QuotaExceeded):
+        await desk.reply(email_id, large, by=quota)
+    with pytest.raises(ReplyBudget):
+        await desk.reply(email_id, large, by=desk.made(RepliesSettings(api_per_thread=1)))
+    dying = Dying(desk.store)
+    dying.left = 3
+    with pytest.raises(SendNotStored):
+        await desk.reply(email_id, large, by=desk.made(store=dying))
+    assert files_of(tmp_path) == kept
+
+
+async def test_of_large_answers_under_one_key_one_leaves_a_file(desk: Desk, tmp_path: Path) -> None:
+    large = replace(HELLO, text="large " * 200_000)
+    email_id = await desk.receive()
+    others = [desk.made() for _ in range(4)]
+    answers = await asyncio.gather(*(desk.reply(email_id, large, key="k", by=by) for by in others))
+    assert sum(answer.replayed for answer in answers) == 3
+    assert len(files_of(tmp_path)) == 1
+
+
 async def test_many_at_once_do_not_exceed_the_quota(desk: Desk) -> None:
     by = desk.made(quota=QuotaSettings(per_hour=5))
     email_id = await desk.receive()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The bytes of messages: small ones travel in their row, large ones lie in a file before their row exists.
 
-``keep`` first, then ``raws.insert`` in the transaction that needs the message. A row that is never
-written leaves at most a file that nobody names.
+``keep`` first, then ``raws.insert`` in the transaction that needs the message, and ``discard`` where that
+comes to nothing. A process that dies between leaves at most a file that nobody names.
 """
 
 from __future__ import annotations
@@ -11,13 +11,17 @@ import asyncio
 import fcntl
 import hashlib
 import os
+from contextlib import suppress
 from typing import Final
 
 from rejoinder.clock import Clock
+from rejoinder.errors import StoreError
 from rejoinder.ids import Ids
+from rejoinder.store import raws
 from rejoinder.store.raw.files import RawFiles
 from rejoinder.store.records import Raw
 from rejoinder.store.settings import StoreSettings
+from rejoinder.store.unit import Store
 
 _ALL_SEALS: Final = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
@@ -42,6 +46,18 @@ class RawStore:
         if len(raw) <= self._inline_max:
             return Raw(raw_id, hashlib.sha256(raw).hexdigest(), len(raw), raw, None, at)
         return await asyncio.to_thread(self._keep_in_file, raw_id, raw, at)
+
+    async def discard(self, raw: Raw, store: Store) -> None:
+        """Remove the file of a message whose row was not written after all.
+
+        Where even that cannot be done it stays, until the next start of the server puts stray files away.
+        """
+        if raw.location is None:
+            return
+        locations = [raw.location]
+        with suppress(StoreError):
+            for location in await store.read(lambda: raws.without_row(locations)):
+                await asyncio.to_thread(self._files.remove, location)
 
     async def load(self, raw: Raw) -> bytes:
         """The bytes.
