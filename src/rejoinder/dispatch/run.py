@@ -64,13 +64,20 @@ class Finisher:
             end = await self._concluder.conclude(
                 attempt.assignment, ended, attempt.effects, detached(ended), sender_waits=False
             )
-            await self._store.transaction(lambda: _write(attempt.assignment, job, end))
+            await self._commit(attempt.assignment, job, end)
             announce(end)
         except asyncio.CancelledError:
             await attempt.cancel()
             raise
         finally:
             attempt.release()
+
+    async def _commit(self, assignment: Assignment, job: Job, end: Conclusion) -> None:
+        try:
+            await self._store.transaction(lambda: _write(assignment, job, end))
+        except Exception:
+            await self._concluder.discard(end, self._store)
+            raise
 
 
 class GoingOn:

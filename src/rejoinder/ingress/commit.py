@@ -101,11 +101,22 @@ class Committer:
             self._duplicate(arrival, each, answer) for each in handlings if each.earlier is not None
         ]
         raw = await self._raws.keep(arrival.delivery.raw, at) if fresh else None
-        rows = [await self._rows(arrival, each, raw, answer) for each in fresh if raw is not None]
-        await self._store.transaction(lambda: _write(raw, rows, duplicates, at - REMEMBERED))
-        for each in rows:
-            if each.course.conclusion is not None:
-                announce(each.course.conclusion)
+        rows: list[_Rows] = []
+        try:
+            rows = [await self._rows(arrival, each, raw, answer) for each in fresh if raw is not None]
+            await self._store.transaction(lambda: _write(raw, rows, duplicates, at - REMEMBERED))
+        except Exception:
+            await self._discard(raw, rows)
+            raise
+        for row in rows:
+            if row.course.conclusion is not None:
+                announce(row.course.conclusion)
+
+    async def _discard(self, raw: Raw | None, rows: Sequence[_Rows]) -> None:
+        """Remove the files of what was not written."""
+        ends = [each.course.conclusion for each in rows if each.course.conclusion is not None]
+        for kept in (*([raw] if raw is not None else []), *(each for end in ends for each in end.raws)):
+            await self._raws.discard(kept, self._store)
 
     async def note(self, refusal: ContentRefused, client: Client) -> None:
         """Leave only an event row, for a mail that is not kept.

@@ -35,10 +35,11 @@ from rejoinder.store.records import (
     EventKind,
     Job,
     JobState,
+    Raw,
     Run,
     RunState,
 )
-from rejoinder.store.unit import Unit
+from rejoinder.store.unit import Store, Unit
 
 _log = structlog.get_logger("runtime")
 
@@ -87,6 +88,12 @@ class Conclusion:
     deaths: int = 0
     """Tries that ended by a neighbour's fault."""
     report: Submission | None = None
+
+    @property
+    def raws(self) -> tuple[Raw, ...]:
+        """The messages that it sends."""
+        sent = self.effects if self.report is None else (*self.effects, self.report)
+        return tuple(each.raw for each in sent)
 
 
 def write(conclusion: Conclusion, thread_id: str) -> Unit[None]:
@@ -204,6 +211,11 @@ class Concluder:
         if outcome is Outcome.FAILED_FOR_GOOD and sender_waits:
             return self._ended(assignment, ended, RunState.DEAD_LETTERED, EmailStatus.REJECTED, ())
         return self._again(assignment, ended)
+
+    async def discard(self, conclusion: Conclusion, store: Store) -> None:
+        """Remove what was kept for a conclusion that was not written."""
+        for raw in conclusion.raws:
+            await self._raws.discard(raw, store)
 
     def event(self, assignment: Assignment, kind: EventKind, **values: Json) -> Event:
         """A step of this run."""

@@ -197,12 +197,13 @@ async def test_nothing_is_kept_of_a_run_whose_lease_is_anothers(tmp_path: Path) 
     async with open_desk(tmp_path) as desk:
         office = Office(desk)
         await office.receive()
-        office.stage.play = reply
+        office.stage.play = lambda actions: actions.reply(ReplyAction(text="large " * 200_000))
         job = await office.claim()
         await office.store.transaction(jobs.void_leases)
         await office.claim()
         with pytest.raises(LeaseLost):
             await office.handler.handle(job)
+        assert list((tmp_path / "raw").glob("*/*")) == []
         assert (await office.email()).status is EmailStatus.DISPATCHED
         assert await office.store.read(lambda: sent.of_email(EMAIL.id)) == []
         assert await office.store.read(lambda: runs.effects("run_1")) == []
