@@ -115,6 +115,11 @@ NO_MAIL: Final[dict[str, tuple[bytes, str]]] = {
         mail("k", author=b"From: Alice"),
         "550 5.6.0 The message has no author domain in From",
     ),
+    # Nobody can say who wrote this, and to read it all would cost more than it is worth.
+    "9,000 author addresses": (
+        mail("authors", author=b"From: " + b",\r\n ".join([b"alice@customer.example"] * 9_000)),
+        "550 5.6.0 The message has no author domain in From",
+    ),
     "two domains in From": (
         mail("l", author=b"From: alice@customer.example, ceo@bank.example"),
         "550 5.6.0 The message has several author domains in From",
@@ -188,9 +193,9 @@ BROKEN_MAIL: Final[dict[str, bytes]] = {
     "10,000 recipients in To": mail(
         "many", b"To: " + b",\r\n ".join([b"a%d@b.example" % n for n in range(9_999)])
     ),
-    "10,000 author addresses": mail(
+    "900 author addresses": mail(
         "authors",
-        author=b"From: " + b",\r\n ".join([b"alice@customer.example"] * 9_000),
+        author=b"From: " + b",\r\n ".join([b"alice@customer.example"] * 900),
     ),
     "5,000 multiparts in each other": mail("deep", MULTIPART, body=nested(5_000)),
     "5,000 messages in each other": mail("mails", b"Content-Type: message/rfc822", body=enclosed(5_000)),

@@ -79,7 +79,7 @@ _HOSTILE: dict[str, Callable[[int], str]] = {
     "open comments": lambda size: "<!--" * (size // 4),
     "comments": lambda size: "<!---->" * (size // 7),
     "open scripts": lambda size: "<script>" * (size // 8),
-    "scripts": lambda size: "<script></scrip</script>" * (size // 24),
+    "scripts": lambda size: "<script></scr</script>" * (size // 22),
     "less than": lambda size: "<" * size,
     "references": lambda size: "&#" + "9" * size + "&" * size,
     "ampersands": lambda size: "&" * size,
