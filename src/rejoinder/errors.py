@@ -494,7 +494,7 @@ class RateLimited(ApiError):
 
 
 class QuotaExceeded(ApiError):
-    """The account has sent as many messages as its quota allows for this month or hour."""
+    """The account has sent to as many recipients as its quota allows for this month or hour."""
 
     code = "quota-exceeded"
     http_status = 429

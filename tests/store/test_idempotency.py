@@ -115,13 +115,21 @@ async def test_what_is_older_than_a_day_goes_as_new_answers_come(store: Store) -
 
 async def test_a_counter_counts_its_period_and_begins_again_with_the_next(store: Store) -> None:
     async def count(account: str, length: str, period: str) -> int:
-        return await store.transaction(lambda: quotas.count(account, length, period))
+        return await store.transaction(lambda: quotas.count(account, length, period, 1))
+
+    async def give_back(period: str) -> None:
+        await store.transaction(lambda: quotas.give_back("a", "month", period, 2))
 
     assert [await count("a", "month", "2026-01") for _ in range(3)] == [1, 2, 3]
     assert await count("a", "hour", "2026-01-31T23") == 1
     assert await count("b", "month", "2026-01") == 1
     assert await count("a", "month", "2026-02") == 1
     assert await count("a", "hour", "2026-01-31T23") == 2
+    assert await store.transaction(lambda: quotas.count("a", "month", "2026-02", 5)) == 6
+    await give_back("2026-02")
+    await give_back("2026-01")
+    assert await count("a", "month", "2026-02") == 5
+    assert await store.transaction(lambda: quotas.count("a", "month", "2026-03", 5)) == 5
 
 
 async def test_a_store_of_the_first_release_is_brought_up_to_date(tmp_path: Path, clock: ManualClock) -> None:

@@ -20,13 +20,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from typing import Final, TypeVar, assert_never
 
 from rejoinder.clock import SECOND, Clock
 from rejoinder.errors import (
     MessageTooLarge,
-    QuotaExceeded,
     SenderDomainForbidden,
     SendFailed,
     SendNotStored,
@@ -35,6 +33,7 @@ from rejoinder.errors import (
 from rejoinder.ids import Ids
 from rejoinder.message.address import Mailbox
 from rejoinder.queue.turns import Turns
+from rejoinder.replies import quota
 from rejoinder.replies.answer_compose import build, check
 from rejoinder.replies.answered import Answered, find
 from rejoinder.replies.fingerprint import differing, fingerprint
@@ -45,7 +44,7 @@ from rejoinder.replies.request import ReplyRequest
 from rejoinder.replies.rules import Case, Proposal, Usage, judge_api, judge_api_budget
 from rejoinder.replies.settings import QuotaSettings, RepliesSettings
 from rejoinder.replies.submit import RETURN_PATH, Content, Origin, Submission, prepare, submit
-from rejoinder.store import idempotency, quotas, raws, sent
+from rejoinder.store import idempotency, raws, sent
 from rejoinder.store.raw import RawStore
 from rejoinder.store.records import Email, KeptAnswer, Raw, Sent
 from rejoinder.store.unit import Store, Unit
@@ -170,7 +169,7 @@ class Answering:
             ReplyToAutomaticMail: an answer could loop.
             MessageTooLarge: what was built is larger than may leave.
             ReplyBudget: the day's answers to a recipient, or in the thread, are used up.
-            QuotaExceeded: the month's or the hour's messages are.
+            QuotaExceeded: the month's or the hour's recipients are.
             SendNotStored: the store could not keep it; nothing was sent.
             SendingNotConfigured: the provider that sends cannot be used; nothing was sent.
             SendFailed: it refused the message for good, and nothing is kept under the key.
@@ -212,7 +211,7 @@ class Answering:
         """Expect what a provider says to a message that it gets whole; of several parts none says it."""
         if self._first_attempts is None or len(submission.jobs) > 1:
             return nullcontext()
-        return self._first_attempts.expected(made.id, lambda result: _settle(made, result))
+        return self._first_attempts.expected(made.id, lambda result: _settle(made, submission, result))
 
     async def _first_result(self, awaited: Awaited | None) -> FirstResult:
         if self._first_attempts is None or awaited is None:
@@ -303,7 +302,7 @@ class Answering:
             if earlier is not None:
                 return earlier
         yield from self._spend_budget(submission, answered.thread_id, now - _DAY)
-        yield from self._spend_quota(answered.account, now)
+        yield from quota.spend(submission, self._quota)
         yield from submit(submission, answered.thread_id)
         return None
 
@@ -323,19 +322,6 @@ class Answering:
             refusal = judge_api_budget(to, Usage(0, to_correspondent, in_thread), settings)
             if refusal is not None:
                 raise refusal
-
-    def _spend_quota(self, account: str, now: int) -> Unit[None]:
-        moment = datetime.fromtimestamp(now // SECOND, UTC)
-        for length, period, most in (
-            ("month", f"{moment:%Y-%m}", self._quota.per_month),
-            ("hour", f"{moment:%Y-%m-%dT%H}", self._quota.per_hour),
-        ):
-            total = yield from quotas.count(account, length, period)
-            if 0 < most < total:
-                raise QuotaExceeded(
-                    details=f"The account {account} may send quota.per_{length} = {most} messages; "
-                    f"it has, in {period} (UTC)."
-                )
 
     async def _done(self, size: int, work: Callable[[], T]) -> T:
         """The result of work that takes as long as its input is large."""
@@ -368,13 +354,14 @@ def _on_the_wire(made: AnswerSent, taken: Taken) -> AnswerSent:
     return replace(made, message_id=taken.message_id.strip("<>"), aws_message_id=taken.provider_id)
 
 
-def _settle(made: AnswerSent, result: FirstResult) -> Unit[None]:
+def _settle(made: AnswerSent, submission: Submission, result: FirstResult) -> Unit[None]:
     """Keep for a repeat of the request what is answered to it."""
     match result:
         case Taken():
             yield from idempotency.amend(made.id, json.dumps(asdict(_on_the_wire(made, result))))
         case Refused():
             yield from idempotency.forget(made.id)
+            yield from quota.give_back(submission)
         case None:
             return
         case _:

@@ -22,7 +22,7 @@ class RepliesSettings(Settings):
 
 
 class QuotaSettings(Settings):
-    """How many messages an account may send through the API; 0 sets no limit."""
+    """To how many recipients an account may send through the API; 0 sets no limit."""
 
-    per_month: int = Field(0, ge=0, description="Messages in one calendar month, UTC.")
-    per_hour: int = Field(0, ge=0, description="Messages in one hour of the clock.")
+    per_month: int = Field(0, ge=0, description="Recipients of messages in one calendar month, UTC.")
+    per_hour: int = Field(0, ge=0, description="Recipients of messages in one hour of the clock.")

@@ -398,6 +398,17 @@ async def test_a_quota_ends_with_its_period_and_refused_messages_do_not_count(
     assert not (await desk.reply(email_id, key="k", by=by)).replayed
 
 
+async def test_a_quota_counts_recipients(desk: Desk) -> None:
+    by = desk.made(quota=QuotaSettings(per_hour=5))
+    email_id = await desk.receive()
+    three = replace(HELLO, to=to("a@a.example"), cc=to("b@a.example"), bcc=to("c@c.example"))
+    await desk.reply(email_id, three, by=by)
+    with pytest.raises(QuotaExceeded) as refused:
+        await desk.reply(email_id, three, by=by)
+    assert (refused.value.details or "").endswith("it has sent to 3, and this message has 3.")
+    await desk.reply(email_id, replace(three, bcc=()), by=by)
+
+
 def files_of(folder: Path) -> list[Path]:
     return list((folder / "raw").glob("*/*"))
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from rejoinder.errors import SendFailed, SendingNotConfigured
+from rejoinder.errors import QuotaExceeded, SendFailed, SendingNotConfigured
 from rejoinder.message.address import Address, Mailbox
 from rejoinder.outbound.provider import Unusable
 from rejoinder.replies.answer import Answer, Answering
@@ -39,7 +40,7 @@ class Waiting:
         self.attempts = FirstAttempts(desk.clock, Ready())
         self.answering = self.by(self.attempts)
 
-    def by(self, attempts: FirstAttempts) -> Answering:
+    def by(self, attempts: FirstAttempts, quota: QuotaSettings | None = None) -> Answering:
         return Answering(
             store=self.desk.store,
             raw_store=self.desk.raw_store,
@@ -47,7 +48,7 @@ class Waiting:
             clock=self.desk.clock,
             ids=self.desk._ids,
             settings=RepliesSettings(),
-            quota=QuotaSettings(),
+            quota=quota or QuotaSettings(),
             max_size=50 << 20,
             first_attempts=attempts,
         )
@@ -104,6 +105,18 @@ async def test_a_refusal_for_good_leaves_nothing_under_the_key(waiting: Waiting)
     task, sent_id = await waiting.begun(asked)
     await waiting.attempted(sent_id, TAKEN)
     assert not (await task).replayed
+
+
+async def test_what_was_refused_for_good_takes_nothing_of_the_quota(waiting: Waiting) -> None:
+    waiting.answering = waiting.by(waiting.attempts, QuotaSettings(per_month=1, per_hour=1))
+    asked = await waiting.desk.receive()
+    for result in (Refused("554 5.3.0 no"), TAKEN):
+        task, sent_id = await waiting.begun(asked)
+        await waiting.attempted(sent_id, result)
+        with suppress(SendFailed):
+            await task
+    with pytest.raises(QuotaExceeded):
+        await waiting.desk.reply(asked, by=waiting.answering)
 
 
 async def test_what_is_tried_again_later_is_answered_at_once(waiting: Waiting) -> None:
