@@ -17,7 +17,17 @@ MAX_QUOTED: Final = 1_000_000
 
 _BAR: Final = "margin:0px 0px 0px 0.8ex;border-left:1px solid rgb(204,204,204);padding-left:1ex"
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
-_CLOSING: Final = re.compile(r"(?ai)</(?:body|html)\s*+>")
+# A document's constructs, each to its end; ``never`` is one without an end, which takes the rest with it.
+_RAW: Final = r"(?:script|style|title|textarea|iframe|xmp|noembed|noframes|template)(?=[\s/>])"
+_ATTRIBUTES: Final = r"""(?:[^>"'=]++|=\s*+(?:"[^"]*+"|'[^']*+'|(?!["']))|["'])*+>"""
+_CONSTRUCT: Final = re.compile(
+    rf"""(?aisx)<!--(?:-?>|.*?--!?>)
+    | <(?P<raw>{_RAW}){_ATTRIBUTES}.*?</(?P=raw)(?=[\s/>])
+    | </(?P<end>body|html)(?=[\s/>]){_ATTRIBUTES}
+    | <(?:/|(?!{_RAW}))[a-z]{_ATTRIBUTES}
+    | <[!?](?!--)[^>]*+>
+    | (?P<never><(?:!--|/?[a-z]|[!?]))"""
+)
 
 
 def quote_html(attribution: str, html: str | None, text: str | None) -> str:
@@ -37,7 +47,13 @@ def html_of_text(text: str) -> str:
 
 
 def append(html: str, addition: str) -> str:
-    """A document or fragment with an addition at the end of its body."""
-    closing = _CLOSING.search(html)
-    place = closing.start() if closing else len(html)
+    """A document or fragment with an addition at the end of its body, where a reader sees it."""
+    places = {"never": len(html)}
+    for construct in _CONSTRUCT.finditer(html):
+        if construct["never"]:
+            places["never"] = construct.start()
+            break
+        if construct["end"]:
+            places[construct["end"].lower()] = construct.start()
+    place = places.get("body", places.get("html", places["never"]))
     return f"{html[:place]}<br>\n{addition}{html[place:]}"

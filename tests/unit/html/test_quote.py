@@ -44,7 +44,31 @@ def test_nothing_is_quoted_of_nothing() -> None:
         ("<p>x</p>", "<p>x</p><br>\nQ"),
         ("<html><body>x</body></html>\n", "<html><body>x<br>\nQ</body></html>\n"),
         ("<HTML>x</HTML >", "<HTML>x<br>\nQ</HTML >"),
+        # Only what a reader's program takes for the end of the body is one, and of several the last.
+        ("<body>x<!-- </body> -->y</body></html>", "<body>x<!-- </body> -->y<br>\nQ</body></html>"),
+        ("x<script>'</body>'</script>y", "x<script>'</body>'</script>y<br>\nQ"),
+        ("<textarea></body></textarea>y</body>", "<textarea></body></textarea>y<br>\nQ</body>"),
+        ("x<a title='</body>'>y</a></BODY\n>z", "x<a title='</body>'>y</a><br>\nQ</BODY\n>z"),
+        ("<body>x</body><body>y</body>", "<body>x</body><body>y<br>\nQ</body>"),
+        ("x</script>y</title></body>", "x</script>y</title><br>\nQ</body>"),
+        ("</bodyguard>x</body-x>", "</bodyguard>x</body-x><br>\nQ"),
+        ("x <3 y < z </> </3>", "x <3 y < z </> </3><br>\nQ"),
+        # What never ends would swallow what comes after it.
+        ("x<!-- y", "x<br>\nQ<!-- y"),
+        ("x<!-- y</body></html>", "x<br>\nQ<!-- y</body></html>"),
+        ("x</body><!-- y</body>", "x<br>\nQ</body><!-- y</body>"),
+        ("x<style>y</body>", "x<br>\nQ<style>y</body>"),
+        ("x<a href='y>z</body>", "x<br>\nQ<a href='y>z</body>"),
+        ("x<!doctype", "x<br>\nQ<!doctype"),
+        ("<!--> x <!--->y<!-- - --!>", "<!--> x <!--->y<!-- - --!><br>\nQ"),
     ],
 )
 def test_an_addition_stands_at_the_end_of_the_body(html: str, expected: str) -> None:
     assert append(html, "Q") == expected
+
+
+@pytest.mark.parametrize(
+    "repeated", ["<!--", "<a b='", "</body>", "<script>", "<", "<a '", "<a =", "<!", "</script", "<a b=''"]
+)
+def test_the_end_of_a_body_is_found_in_time_that_grows_with_the_input_only(repeated: str) -> None:
+    assert "Q" in append(repeated * 300_000, "Q")
