@@ -27,7 +27,7 @@ RESERVED: Final = frozenset(
         "references", "mime-version", "return-path", "received", "dkim-signature", "authentication-results",
     }
 )  # fmt: skip
-_RESERVED_FAMILIES: Final = ("content-", "resent-", "arc-")
+_RESERVED_FAMILIES: Final = ("content-", "resent-", "arc-", "x-ses-")
 _TYPE: Final = re.compile(r"[a-z0-9!#$&^_.+-]{1,127}/[a-z0-9!#$&^_.+-]{1,127}")  # RFC 6838 §4.2
 _PARAMETER_NAME: Final = re.compile(r"[a-z0-9._-]{1,60}")
 _CONTENT_ID: Final = re.compile(r"[!-;=?-~]{1,128}")
@@ -104,8 +104,9 @@ def _custom(draft: Draft) -> Iterable[bytes]:
         ours = lower in RESERVED or lower.startswith(_RESERVED_FAMILIES)
         if ours or (lower == "auto-submitted" and draft.auto_submitted):
             raise HeaderReserved(
-                f"the header field {name!r} cannot be given as a custom one, because Rejoinder writes it "
-                "(a message has it once, RFC 5322 §3.6); use the argument of that name, or leave it out"
+                f"the header field {name!r} cannot be given as a custom one, because Rejoinder or the "
+                "provider that sends writes or reads it (a message has it once, RFC 5322 §3.6); use the argument "
+                "of that name, or leave it out"
             )
         yield field(name, value)
 

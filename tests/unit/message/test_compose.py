@@ -118,7 +118,7 @@ def test_a_boundary_never_occurs_in_a_part() -> None:
      "References",
      "MIME-Version", "Content-Type", "Content-Foo",
      "Received", "Return-Path", "DKIM-Signature", "ARC-Seal",
-     "Resent-To", "Authentication-Results"],
+     "Resent-To", "Authentication-Results", "X-SES-Configuration-Set"],
 )  # fmt: skip
 def test_a_custom_field_neither_repeats_nor_replaces_ours(name: str) -> None:
     with pytest.raises(HeaderReserved, match=name):
