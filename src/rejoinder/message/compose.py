@@ -104,9 +104,9 @@ def _custom(draft: Draft) -> Iterable[bytes]:
         ours = lower in RESERVED or lower.startswith(_RESERVED_FAMILIES)
         if ours or (lower == "auto-submitted" and draft.auto_submitted):
             raise HeaderReserved(
-                f"the header field {name!r} cannot be given as a custom one, because Rejoinder or the "
-                "provider that sends writes or reads it (a message has it once, RFC 5322 §3.6); use the argument "
-                "of that name, or leave it out"
+                f"the header field {name!r} cannot be given as a custom one, because Rejoinder writes it "
+                "(a message has it once, RFC 5322 §3.6) or the provider that sends obeys it; use the argument of "
+                "that name, or leave it out"
             )
         yield field(name, value)
 
