@@ -105,8 +105,8 @@ def _custom(draft: Draft) -> Iterable[bytes]:
         if ours or (lower == "auto-submitted" and draft.auto_submitted):
             raise HeaderReserved(
                 f"the header field {name!r} cannot be given as a custom one, because Rejoinder writes it "
-                "(a message has it once, RFC 5322 §3.6) or the provider that sends obeys it; use the argument of "
-                "that name, or leave it out"
+                "(a message has it once, RFC 5322 §3.6) or the provider that sends obeys it; use the "
+                "argument of that name, or leave it out"
             )
         yield field(name, value)
 
