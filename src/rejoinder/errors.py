@@ -162,6 +162,7 @@ class StoreError(RejoinderError):
 
     code = "store-unavailable"
     http_status = 500
+    headers: ClassVar[Mapping[str, str]] = {"x-should-retry": "true"}
     smtp_reply = (451, "4.3.0")
 
 
@@ -169,7 +170,6 @@ class StoreFull(StoreError):
     """There is no room on the disk for what shall be stored."""
 
     code = "store-full"
-    http_status = 507
     smtp_reply = (452, "4.3.1")
 
 

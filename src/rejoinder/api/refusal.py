@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every answer that is not a success, in one shape, whatever went wrong.
 
-The texts of errors that are the client's to mend are shown; of what is ours to mend the client gets a
-sentence and the log gets everything.
+The texts of errors that are the client's to mend are shown; of what is ours to mend the client gets the one
+sentence for that and a code, and the log gets everything.
 """
 
 from __future__ import annotations
@@ -71,10 +71,10 @@ def answer(error: RejoinderError, scope: Scope) -> Response:
 
 
 def _text(error: RejoinderError) -> str:
-    """What the caller reads: of what failed inside the sentence of its class, which names no path."""
+    """What the caller reads: of what failed inside nothing else, because its text may name a path."""
     if error.http_status < 500 or isinstance(error, ApiError):
         return error.text
-    return _summary(error)
+    return InternalError().text
 
 
 def _problem(error: RejoinderError, refusal: Refusal) -> Problem:

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import httpx2
@@ -16,6 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rejoinder.api.refusal import answer
+from rejoinder.errors import RejoinderError, ServerFailed, StoreFull, WorkerError
 from tests.unit.api.conftest import Api
 
 pytestmark = pytest.mark.anyio
@@ -131,6 +134,20 @@ async def test_a_store_that_fails_is_our_failure_and_shows_no_path(api: Api) -> 
     await api.store.close()
     response = await api.get("/api/v2/mail")
     assert_refused(response, 500, "store-unavailable")
+    assert response.json()["error"] == "Internal server error"
+    assert response.headers["x-should-retry"] == "true"
+
+
+@pytest.mark.parametrize(
+    ("error", "retry"),
+    [(StoreFull("/var/lib is full"), "true"), (WorkerError("/etc/x"), None), (ServerFailed("x"), None)],
+)
+def test_what_fails_inside_has_one_sentence_and_its_code(error: RejoinderError, retry: str | None) -> None:
+    response = answer(error, {"headers": []})
+    body = json.loads(bytes(response.body))
+    assert (response.status_code, body["statusCode"], body["error"]) == (500, 500, "Internal server error")
+    assert body["code"] == error.code
+    assert response.headers.get("x-should-retry") == retry
 
 
 async def test_a_defect_of_ours_is_answered_in_the_same_shape(api: Api) -> None:
