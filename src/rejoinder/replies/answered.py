@@ -2,17 +2,23 @@
 """Which mail is answered: the ids of received and of sent mail name one, that of a thread its latest.
 
 The surprise: what came to a return-path is never the latest of its thread, because it is a report about our
-own mail; whoever names a thread wants to go on with the conversation.
+own mail, nor is what a program answered; whoever names a thread wants to go on with the conversation.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from rejoinder.ids import is_id
-from rejoinder.store import emails, sent, threads
+from rejoinder.message.automatic import AutomaticKind, detect
+from rejoinder.message.headers import split
+from rejoinder.message.limits import Limits
+from rejoinder.store import emails, raws, sent, threads
 from rejoinder.store.records import Email, Sent
 from rejoinder.store.unit import Unit
+
+_NO_PERSON: Final = (AutomaticKind.AUTO_REPLIED, AutomaticKind.DSN, AutomaticKind.MDN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +71,22 @@ def _record(account: str, asked: str) -> Unit[Email | Sent | None]:
 
 
 def _latest(account: str, thread_id: str) -> Unit[Email | Sent | None]:
-    """The latest mail received in a thread, without one the latest sent."""
+    """The latest mail that somebody wrote in a thread, without one the latest sent."""
     members = [owner_id for owner_id, _ in (yield from threads.members(account, thread_id))][::-1]
     for owner_id in members:
         email = (yield from emails.get(account, owner_id)) if is_id(owner_id, "email") else None
-        if email is not None and email.mark is None:
+        if email is not None and email.mark is None and not (yield from _is_from_a_program(email)):
             return email
     for owner_id in members:
         if is_id(owner_id, "sent"):
             return (yield from sent.get(account, owner_id))
     return None
+
+
+def _is_from_a_program(email: Email) -> Unit[bool]:
+    """Whether it is an answer or report that no person wrote; one too large for the database is none."""
+    raw = yield from raws.get(email.raw_id)
+    if email.reverse_path is None or raw is None or raw.content is None:
+        return email.reverse_path is None
+    headers, _ = split(raw.content, Limits(header_block=raw.size))
+    return any(sign.kind in _NO_PERSON for sign in detect(headers, None))

@@ -153,6 +153,25 @@ async def test_what_came_to_the_return_path_is_not_the_latest_of_a_thread(desk: 
     assert (await desk.find((await desk.email(first)).thread_id)).id == first
 
 
+@pytest.mark.parametrize(
+    "field",
+    [
+        "Auto-Submitted: auto-replied",
+        "Content-Type: multipart/report; report-type=delivery-status",
+        "X-Autoreply: 1",
+    ],
+)
+async def test_what_a_program_answered_is_not_the_latest_of_a_thread(desk: Desk, field: str) -> None:
+    first = await desk.receive()
+    await desk.clock.advance(1)
+    again = MAIL.replace("<1@", "<2@").replace("<0@", "<1@")
+    automatic = await desk.receive(f"{field}\r\n{again}")
+    await desk.clock.advance(1)
+    await desk.receive(again.replace("<2@", "<3@"), reverse_path=None)
+    assert (await desk.find((await desk.email(first)).thread_id)).id == first
+    assert (await desk.find(automatic)).id == automatic
+
+
 async def test_a_thread_without_received_mail_to_answer_is_answered_at_its_latest_sent(desk: Desk) -> None:
     first = await desk.reply(await desk.receive(mark="return-path"))
     await desk.clock.advance(1)
