@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -26,7 +27,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from rejoinder.clock import after
+from rejoinder.clock import Alarm, after
 from rejoinder.errors import LeaseLost
 from rejoinder.store import jobs, migration, query
 from rejoinder.store.records import Job, JobState
@@ -54,6 +55,9 @@ class StandingClock:
         return self.at
 
     async def sleep(self, seconds: float) -> None:
+        raise NotImplementedError
+
+    def alarm(self, seconds: float, ring: Callable[[], object]) -> Alarm:
         raise NotImplementedError
 
 

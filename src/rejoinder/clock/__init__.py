@@ -7,14 +7,23 @@ Instants are integer microseconds since the epoch, UTC; durations are float seco
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, Protocol
 
 SECOND: Final = 1_000_000
 """Microseconds in a second."""
 
 
+class Alarm(Protocol):
+    """Something that will be called."""
+
+    def cancel(self) -> object:
+        """Do not call it any more."""
+        ...
+
+
 class Clock(Protocol):
-    """Tells the time and waits."""
+    """Tells the time, waits and calls."""
 
     def now(self) -> int:
         """The instant, in microseconds since the epoch, UTC."""
@@ -22,6 +31,10 @@ class Clock(Protocol):
 
     async def sleep(self, seconds: float) -> None:
         """Return when that much time has passed on this clock."""
+        ...
+
+    def alarm(self, seconds: float, ring: Callable[[], object]) -> Alarm:
+        """Call ``ring`` in the loop when that much time has passed: cheaper than a task that sleeps."""
         ...
 
 

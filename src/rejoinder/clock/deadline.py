@@ -14,11 +14,15 @@ T = TypeVar("T")
 
 async def within(clock: Clock, seconds: float, work: Awaitable[T]) -> T | None:
     """The work's result, or None (and the work cancelled) if the clock passes so many seconds first."""
-    task = asyncio.ensure_future(work)
-    timer = asyncio.ensure_future(clock.sleep(seconds))
+    limit = asyncio.timeout(None)
     try:
-        await asyncio.wait({task, timer}, return_when=asyncio.FIRST_COMPLETED)
-        return task.result() if task.done() else None
-    finally:
-        timer.cancel()
-        task.cancel()
+        async with limit:
+            alarm = clock.alarm(seconds, lambda: limit.reschedule(0))
+            try:
+                return await work
+            finally:
+                alarm.cancel()
+    except TimeoutError:
+        if not limit.expired():
+            raise  # the work's own
+        return None

@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
+
+from rejoinder.clock import Alarm
 
 
 class LiveClock:
@@ -17,3 +20,7 @@ class LiveClock:
     async def sleep(self, seconds: float) -> None:
         """Sleep in the running loop."""
         await asyncio.sleep(seconds)
+
+    def alarm(self, seconds: float, ring: Callable[[], object]) -> Alarm:
+        """The running loop's timer."""
+        return asyncio.get_running_loop().call_later(seconds, ring)

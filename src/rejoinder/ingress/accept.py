@@ -234,15 +234,8 @@ class Acceptor:
         )
 
     async def _hold(self, tries: Sequence[Try]) -> None:
-        if not tries:
-            return
-        settled = asyncio.create_task(_all_settled(tries))
-        over = asyncio.create_task(self._clock.sleep(self._workers.hold))
-        try:
-            await asyncio.wait({settled, over}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            settled.cancel()
-            over.cancel()
+        if tries:
+            await within(self._clock, self._workers.hold, _all_settled(tries))
 
     async def _commit(self, arrival: Arrival, handlings: Sequence[Handling], answer: Reply) -> None:
         if answer.is_transient:

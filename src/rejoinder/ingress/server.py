@@ -19,7 +19,8 @@ from typing import Final, assert_never, cast
 
 import structlog
 
-from rejoinder.clock import Clock, after
+from rejoinder.clock import SECOND, Clock, after
+from rejoinder.clock.deadline import within
 from rejoinder.clock.watchdog import NEVER, Watchdog
 from rejoinder.errors import RejoinderError
 from rejoinder.ingress.session import Client, Delivery, MailHandler
@@ -101,12 +102,7 @@ class SmtpServer:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _rest_until(self, deadline: int) -> None:
-        waiting = asyncio.ensure_future(self._at_rest.wait())
-        seconds = (deadline - self.clock.now()) / 1_000_000
-        timer = asyncio.ensure_future(self.clock.sleep(seconds))
-        await asyncio.wait({waiting, timer}, return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
-        timer.cancel()
+        await within(self.clock, (deadline - self.clock.now()) / SECOND, self._at_rest.wait())
 
     # --- what sessions call ---
 

@@ -27,6 +27,7 @@ from typing import Final, Protocol
 import structlog
 
 from rejoinder.clock import SECOND, Clock, after
+from rejoinder.clock.deadline import within
 from rejoinder.errors import LeaseLost, StoreError
 from rejoinder.queue.backoff import Jitter, next_due
 from rejoinder.queue.settings import QueueSettings
@@ -255,15 +256,7 @@ class QueueWorker:
 
     async def _wait(self, event: asyncio.Event, until: int) -> None:
         """Return when the event is set, at that instant at the latest."""
-        if event.is_set():
-            return
-        set_ = asyncio.create_task(event.wait())
-        sleep = asyncio.create_task(self._clock.sleep((until - self._clock.now()) / SECOND))
-        try:
-            await asyncio.wait((set_, sleep), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            set_.cancel()
-            sleep.cancel()
+        await within(self._clock, (until - self._clock.now()) / SECOND, event.wait())
 
 
 def _text(error: Exception) -> str:

@@ -20,7 +20,7 @@ from typing import Final, cast
 
 import structlog
 
-from rejoinder.clock import Clock
+from rejoinder.clock import Alarm, Clock
 from rejoinder.errors import ActionRefused, RejoinderError, WorkerError, WorkerNotLoaded
 from rejoinder.runtime.settings import WorkersSettings
 from rejoinder.runtime.values import Actions, Ended, Ending, MessageEvent, ReplyAction
@@ -42,7 +42,7 @@ class LiveRun:
         self.event = event
         self.actions = actions
         self.ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
-        self.limit: asyncio.Task[None] | None = None
+        self.limit: Alarm | None = None
         self.judging: asyncio.Task[None] | None = None
         self.unresponsive = False
         self.held: Held | None = None
@@ -92,7 +92,7 @@ class Child(asyncio.Protocol):
         loop.add_reader(self._raw, self._asked_for_raw, self._raw)
         await loop.create_unix_connection(lambda: self, sock=pipe)
         self._send(load)
-        too_late = self._go(self._kill_slow_start(load.file))
+        too_late = self._clock.alarm(self._settings.start_limit, lambda: self._kill_slow_start(load.file))
         try:
             loaded = await self._loaded
         except BaseException:
@@ -120,8 +120,7 @@ class Child(asyncio.Protocol):
         is_usable = not (self.retired or self._killed or self.dead.is_set())
         return self.rooms - len(self._runs) if is_usable else 0
 
-    async def _kill_slow_start(self, file: str) -> None:
-        await self._clock.sleep(self._settings.start_limit)
+    def _kill_slow_start(self, file: str) -> None:
         self._fail_loading(
             f"{file} was not imported within {self._settings.start_limit:g} s (workers.start_limit)"
         )
@@ -159,17 +158,20 @@ class Child(asyncio.Protocol):
         number, run = next(self._numbers), LiveRun(event, actions)
         self._runs[number] = run
         self._send(_run_frame(number, event))
-        run.limit = self._go(self._keep_time(number, run, self._settings.time_limit))
+        run.limit = self._clock.alarm(self._settings.time_limit, lambda: self._stop(number, run))
         try:
             return await run.ended
         except asyncio.CancelledError:
-            run.limit.cancel()
-            run.limit = self._go(self._keep_time(number, run, 0))
+            if number in self._runs:  # it may have ended at the same moment
+                run.limit.cancel()
+                self._stop(number, run)
             raise
 
-    async def _keep_time(self, number: int, run: LiveRun, limit: float) -> None:
-        if limit:
-            await self._clock.sleep(limit)
+    def _stop(self, number: int, run: LiveRun) -> None:
+        run.limit = self._go(self._stopped(number, run))
+
+    async def _stopped(self, number: int, run: LiveRun) -> None:
+        """Cancel the run; end the process if the run has not ended within the grace."""
         self._send(frames.Cancel(number))
         self._ask_who_holds()
         self._in_grace += 1

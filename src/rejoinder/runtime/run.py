@@ -177,7 +177,7 @@ class Try:
         self._usage: Usage | None = None
         self._place: Place | None = None
         self._one_at_a_time = asyncio.Lock()
-        self._wants_accept = asyncio.Event()
+        self._settled = asyncio.Event()
         self._committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._task: asyncio.Task[Ended] | None = None
 
@@ -199,6 +199,7 @@ class Try:
             alone=assignment.deaths >= 2,
         )
         self._task = asyncio.create_task(self._run(host, event))
+        self._task.add_done_callback(lambda _: self._settled.set())
 
     @property
     def end(self) -> Ended | None:
@@ -207,11 +208,7 @@ class Try:
 
     async def settled(self) -> None:
         """Return when it has ended or its worker has called ``accept``."""
-        accept = asyncio.create_task(self._wants_accept.wait())
-        try:
-            await asyncio.wait({self._running, accept}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            accept.cancel()
+        await self._settled.wait()
 
     async def ended(self) -> Ended:
         """Return how it ended, when it has."""
@@ -267,7 +264,7 @@ class Try:
 
     async def accept(self) -> None:
         """End the sender's waiting; see ``Actions.accept``."""
-        self._wants_accept.set()
+        self._settled.set()
         await asyncio.wait({self._committed})
         if self._committed.cancelled():
             raise EventEnded(f"the run of {self.assignment.email_id} was ended before its mail was accepted")
