@@ -2,14 +2,15 @@
 """From the JSON of attachments to files: base64 as people send it, and the limits of number and size.
 
 Line breaks, a missing padding and a ``data:`` prefix are forgiven; anything else that is no base64 is not,
-because a file with a hole is worse than none. The surprise: sizes are judged before anything is decoded.
+because a file with a hole is worse than none. What a name, type or id may hold is judged where it is written,
+in ``message.compose``. The surprise: sizes are judged before anything is decoded.
 """
 
 from __future__ import annotations
 
 import binascii
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from mimetypes import MimeTypes
 from typing import Final
 
@@ -21,18 +22,11 @@ MAX_FILES: Final = 20
 MAX_FILE: Final = 25 << 20
 MAX_ALL: Final = 40 << 20
 """Bytes, decoded."""
-MAX_NAME: Final = 255
-MAX_CONTENT_ID: Final = 128
 MAX_TYPE: Final = 200
 """Characters."""
 
 _DATA_URL: Final = re.compile(r"data:([^,;]*+)[^,]*;base64,")
 _BREAKS: Final = re.compile(r"[ \t\r\n]+")
-_TOKEN: Final = r"[A-Za-z0-9!#$&^_.+-]+"
-# RFC 2045 §5.1; parameters only where they cannot name a file or end a line.
-_TYPE: Final = re.compile(rf'{_TOKEN}/{_TOKEN}(?:\s*;\s*{_TOKEN}=(?:{_TOKEN}|"[ !#-\[\]-~]*"))*')
-_CONTENT_ID: Final = re.compile(r"[!-;=?-~]+")
-_NOT_IN_BASE64: Final = ("multipart/", "message/")
 
 
 def attachments(field: str, value: object) -> tuple[Attached, ...]:
@@ -53,17 +47,13 @@ def attachments(field: str, value: object) -> tuple[Attached, ...]:
     for name, file in given_files:
         files.append(_attached(f"{name}.", file, left))
         left -= len(files[-1].content)
-    _check_content_ids(field, files)
     return tuple(files)
 
 
 def _attached(at: str, file: Mapping[str, object], left: int) -> Attached:
     filename = given(file, text, "filename", at=at)
-    if filename is None or not filename.strip() or len(filename) > MAX_NAME:
-        raise RequestInvalid(
-            f"{at}filename is missing or longer than {MAX_NAME} characters; name the file",
-            field=f"{at}filename",
-        )
+    if filename is None or not filename.strip():
+        raise RequestInvalid(f"{at}filename is missing; name the file", field=f"{at}filename")
     if file.get("path") is not None:
         raise RemoteAttachment(
             f"{at}path is refused: files are not fetched from elsewhere; send the file in base64 as content",
@@ -71,9 +61,9 @@ def _attached(at: str, file: Mapping[str, object], left: int) -> Attached:
         )
     declared, content = _content(f"{at}content", file.get("content"), left)
     content_type = given(file, text, "content_type", "contentType", at=at) or declared or _guessed(filename)
-    return Attached(
-        filename, _checked_type(f"{at}content_type", content_type), content, _content_id(at, file)
-    )
+    if len(content_type) > MAX_TYPE:
+        raise refused(f"{at}content_type", content_type, f"a type of at most {MAX_TYPE} characters")
+    return Attached(filename, content_type.strip(), content, _content_id(at, file))
 
 
 def _content(field: str, value: object, left: int) -> tuple[str, bytes]:
@@ -98,14 +88,6 @@ def _content(field: str, value: object, left: int) -> tuple[str, bytes]:
     return prefix[1] if prefix else "", content
 
 
-def _checked_type(field: str, value: str) -> str:
-    value = value.strip()
-    if len(value) > MAX_TYPE or not _TYPE.fullmatch(value):
-        raise refused(field, value, "a type as in application/pdf (RFC 2045 §5.1)")
-    # RFC 2046 §5: such parts may not be in base64, so the file travels as bytes.
-    return "application/octet-stream" if value.lower().startswith(_NOT_IN_BASE64) else value
-
-
 def _guessed(filename: str) -> str:
     # The types that Python knows, not those of this machine: the same file is the same on every server.
     guessed, compression = MimeTypes().guess_type(filename)
@@ -113,22 +95,6 @@ def _guessed(filename: str) -> str:
 
 
 def _content_id(at: str, file: Mapping[str, object]) -> str | None:
+    """Without the brackets that it has in its field."""
     value = given(file, text, "content_id", "contentId", at=at)
-    if value is None:
-        return None
-    value = value.strip().removeprefix("<").removesuffix(">")
-    if len(value) > MAX_CONTENT_ID or not _CONTENT_ID.fullmatch(value):
-        raise refused(
-            f"{at}content_id",
-            value,
-            f"1 to {MAX_CONTENT_ID} printable ASCII characters without spaces (RFC 2392)",
-        )
-    return value
-
-
-def _check_content_ids(field: str, files: Sequence[Attached]) -> None:
-    ids = [file.content_id for file in files if file.content_id is not None]
-    if len(ids) != len(set(ids)):
-        raise RequestInvalid(
-            f"{field} has two files with the same content_id; an html part finds only one", field=field
-        )
+    return None if value is None else value.strip().removeprefix("<").removesuffix(">")

@@ -163,7 +163,7 @@ class Answering:
         ``reply_any`` lets it answer automatic mail.
 
         Raises:
-            MessageError: a field cannot be written, and says which; likewise ``EmailFormatInvalid``.
+            MessageError: a field cannot be written, and says which.
             RecipientMissing: nobody is named, and nobody can be found.
             SenderDomainForbidden: the domain of From is not the account's.
             ReplyToAutomaticMail: an answer could loop.

@@ -13,10 +13,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from rejoinder.errors import AddressError, EmailFormatInvalid, MessageError
+from rejoinder.errors import MessageError
 from rejoinder.html.quote import append, quote_html
 from rejoinder.html.text import shortened, to_text
-from rejoinder.message.address import Address, Mailbox, parse_address_list, parse_mailbox
+from rejoinder.message.address import Address, Mailbox, parse_address_list
 from rejoinder.message.compose import Draft, compose
 from rejoinder.message.headers import Headers
 from rejoinder.message.parse import ParsedMessage
@@ -43,12 +43,8 @@ def check(request: ReplyRequest) -> None:
         HeaderInjection: a control character in something that becomes a header field.
         HeaderReserved: a custom field that is ours to write.
         MessageError: a field or a file's name that cannot be written.
-        EmailFormatInvalid: an address to which nothing can be sent.
         All of them say in ``field`` which field of the request it is.
     """
-    for name, addresses in _addresses(request):
-        for address in addresses:
-            _check_address(name, address)
     try:
         compose(_fields(request))
     except MessageError as error:
@@ -122,15 +118,6 @@ def _addresses(request: ReplyRequest) -> Iterator[tuple[str, Sequence[Address]]]
     yield "reply_to", request.reply_to
 
 
-def _check_address(name: str, address: Address) -> None:
-    try:
-        parse_mailbox(str(Mailbox(address.mailbox.local_part, address.mailbox.host)))
-    except AddressError as error:
-        raise EmailFormatInvalid(
-            f"Invalid email format: {address.mailbox}", field=name, details=error.text
-        ) from error
-
-
 def _fields(request: ReplyRequest) -> Draft:
     """Everything in the request that becomes a header field, of the message or of a part."""
     files = tuple(replace(each, content=b"") for each in request.attachments)
@@ -153,6 +140,8 @@ def _parts(request: ReplyRequest) -> Iterator[tuple[str, Draft]]:
         yield name, replace(_BLANK, to=tuple(addresses))
     yield "subject", replace(_BLANK, subject=whole.subject)
     yield "headers", replace(_BLANK, headers=whole.headers)
+    for number, file in enumerate(whole.attachments):
+        yield f"attachments[{number}]", replace(_BLANK, attachments=(file,))
     yield "attachments", replace(_BLANK, attachments=whole.attachments)
 
 

@@ -15,7 +15,6 @@ import pytest
 
 from rejoinder.clock.manual import ManualClock
 from rejoinder.errors import (
-    EmailFormatInvalid,
     HeaderInjection,
     HeaderReserved,
     MessageError,
@@ -281,15 +280,15 @@ async def test_a_mail_that_names_nobody_is_refused_before_the_domain_is_looked_a
         (replace(HELLO, cc=(Address("a\x00b", Mailbox("a", "b.example")),)), "cc"),
         (replace(HELLO, bcc=(Address("a\nb", Mailbox("a", "b.example")),)), "bcc"),
         (replace(HELLO, reply_to=(Address("a\nb", Mailbox("a", "b.example")),)), "reply_to"),
-        (replace(HELLO, attachments=(Attached("a\nb", "text/plain", b""),)), "attachments"),
-        (replace(HELLO, attachments=(Attached("a", "text/plain\r\nX: y", b""),)), "attachments"),
-        (replace(HELLO, attachments=(Attached("a", "text/plain", b"", "c\r\nX: y"),)), "attachments"),
+        (replace(HELLO, attachments=(Attached("a\nb", "text/plain", b""),)), "attachments[0]"),
+        (replace(HELLO, attachments=(Attached("a", "text/plain\r\nX: y", b""),)), "attachments[0]"),
+        (replace(HELLO, attachments=(Attached("a", "text/plain", b"", "c\r\nX: y"),)), "attachments[0]"),
     ],
 )
 async def test_nothing_can_begin_a_second_field(desk: Desk, request_: ReplyRequest, field: str) -> None:
     refused = await refusal(desk, MessageError, request_)
     assert (refused.http_status, refused.field) == (400, field)
-    assert isinstance(refused, HeaderInjection) or field == "attachments"
+    assert isinstance(refused, HeaderInjection) or field == "attachments[0]"
 
 
 @pytest.mark.parametrize(
@@ -298,13 +297,6 @@ async def test_nothing_can_begin_a_second_field(desk: Desk, request_: ReplyReque
 async def test_a_field_that_is_ours_cannot_be_given(desk: Desk, name: str) -> None:
     refused = await refusal(desk, HeaderReserved, replace(HELLO, headers=((name, "x"),)))
     assert refused.field == "headers"
-
-
-@pytest.mark.parametrize("address", ["a b@c.example", "ä@c.example", "a@c..example", "a@-c.example", "a@"])
-async def test_an_address_that_cannot_be_written_to_is_named(desk: Desk, address: str) -> None:
-    refused = await refusal(desk, EmailFormatInvalid, replace(HELLO, cc=to(address.replace("a b", "a\nb"))))
-    assert refused.text.startswith("Invalid email format: ")
-    assert refused.field == "cc"
 
 
 AUTOMATIC = {

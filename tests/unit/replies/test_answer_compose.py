@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from rejoinder.errors import MessageError
 from rejoinder.message.address import Address, Mailbox
 from rejoinder.message.compose import Attached
 from rejoinder.message.parse import ParsedMessage, parse
@@ -165,6 +166,33 @@ def test_files_and_inline_pictures_go_along() -> None:
         "Übersicht.pdf": ("application/pdf", b"%PDF", None),
         "logo.png": ("image/png", b"\x89PNG", "logo"),
     }
+
+
+FILE = Attached("a.pdf", "application/pdf", b"%PDF", "logo")
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        replace(FILE, filename="x" * 256),
+        replace(FILE, filename="a\r\nb"),
+        *(
+            replace(FILE, content_type=each)
+            for each in ("pdf", "a/b\r\nBcc: x", "a/b/c", "é/x", 'a/b; x="\n"')
+        ),
+        *(replace(FILE, content_id=each) for each in ("", "x" * 129, "a b", "a>b", "é", "a\r\nb")),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_named(file: Attached) -> None:
+    with pytest.raises(MessageError) as refused:
+        check(ReplyRequest(FROM, text="x", attachments=(replace(FILE, content_id="other"), file)))
+    assert (refused.value.http_status, refused.value.field) == (400, "attachments[1]")
+
+
+def test_two_files_have_two_content_ids() -> None:
+    with pytest.raises(MessageError, match="given twice") as refused:
+        check(ReplyRequest(FROM, text="x", attachments=(FILE, FILE)))
+    assert refused.value.field == "attachments"
 
 
 @pytest.mark.parametrize("date", ["", "yesterday", "Thu, 99 Jan 2026 09:00:00 +0000"])
