@@ -10,8 +10,8 @@ cancelled before its turn is not run; one that was begun is committed with the r
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable, Sequence
+from queue import SimpleQueue
 from typing import Generic, Protocol, TypeVar
 
 from rejoinder.errors import StoreError
@@ -78,12 +78,11 @@ class Work(Generic[T]):
 
 
 class Inbox:
-    """Where units wait for a thread."""
+    """Where units wait for a thread; they are put from one thread, the loop's."""
 
     def __init__(self) -> None:
-        self._waiting: list[Waiting] = []
+        self._waiting: SimpleQueue[Waiting | None] = SimpleQueue()
         self._closed = False
-        self._changed = threading.Condition()
 
     def put(self, work: Waiting) -> None:
         """Add a unit.
@@ -91,35 +90,29 @@ class Inbox:
         Raises:
             StoreError: the store is closed.
         """
-        with self._changed:
-            if self._closed:
-                raise StoreError("the store is closed; nothing can be stored or read any more")
-            self._waiting.append(work)
-            self._changed.notify()
-
-    def take_all(self) -> list[Waiting]:
-        """All that wait, at least one; none when closed and empty."""
-        with self._changed:
-            self._await_some()
-            taken, self._waiting = self._waiting, []
-            return taken
+        if self._closed:
+            raise StoreError("the store is closed; nothing can be stored or read any more")
+        self._waiting.put(work)
 
     def take_one(self) -> list[Waiting]:
         """The first that waits; none when closed and empty."""
-        with self._changed:
-            self._await_some()
-            taken, self._waiting = self._waiting[:1], self._waiting[1:]
-            return taken
+        first = self._waiting.get()
+        if first is None:
+            self._waiting.put(None)  # for the next thread
+            return []
+        return [first]
+
+    def take_all(self) -> list[Waiting]:
+        """All that wait, at least one; none when closed and empty."""
+        taken = self.take_one()
+        while taken and not self._waiting.empty() and (more := self.take_one()):
+            taken += more
+        return taken
 
     def close(self) -> None:
         """Take nothing more; what waits is still done."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-
-    def _await_some(self) -> None:
-        while not self._waiting and not self._closed:
-            self._changed.wait()
+        self._closed = True
+        self._waiting.put(None)
 
 
 Settle = Callable[[Sequence[Waiting], bool], None]
