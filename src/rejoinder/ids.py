@@ -8,7 +8,6 @@ has 128 (RFC 9562 §5.7).
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 from collections.abc import Callable
@@ -22,13 +21,14 @@ Randomness = Callable[[int], bytes]
 """Gives that many random bytes; ``os.urandom`` in production, seeded in tests."""
 
 ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
-_FROM_BASE32: Final = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", ALPHABET.encode())
+_PAIRS: Final = tuple(one + other for one in ALPHABET for other in ALPHABET)
+_SHIFTS: Final = tuple(range(120, -1, -10))
 
 
 def crockford(value: int) -> str:
     """26 characters for an integer below 2**128, most significant first."""
-    # 26 characters are 130 bits; six more make whole octets.
-    return base64.b32encode((value << 6).to_bytes(17, "big"))[:26].translate(_FROM_BASE32).decode("ascii")
+    # Two characters at a time; a mail needs half a dozen ids, and base64 takes three times as long.
+    return "".join([_PAIRS[value >> shift & 1023] for shift in _SHIFTS])
 
 
 def buffered(source: Randomness, size: int = 4096) -> Randomness:

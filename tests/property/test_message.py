@@ -85,6 +85,14 @@ def test_no_address_adds_a_recipient(name: str, local_part: str, domain: str) ->
     assert [found.mailbox.local_part for found in parse_address_list(split(raw)[0][0].value)] == [local_part]
 
 
+@given(st.from_regex(r"([A-Za-z_' =?.-]{0,12} ?<)?[a-z.+=-]{1,8}@[a-z.-]{1,8}>?", fullmatch=True))
+@example("Jane Doe <jane.doe@customer.example>")
+@example("jane@customer.example")
+@example("=?utf-8?q?x?= <jane@customer.example>")
+def test_a_common_address_is_read_as_a_list_of_one(value: str) -> None:
+    assert parse_address_list(value) == parse_address_list(f"{value},")
+
+
 @given(some.mailboxes)
 def test_a_mailbox_is_read_as_it_was_written(mailbox: Mailbox) -> None:
     assert parse_mailbox(str(mailbox)) == mailbox
@@ -198,3 +206,13 @@ def test_what_a_reply_takes_over_can_be_written(raw: bytes) -> None:
     headers, _ = split(raw)
     fields = reply_fields(headers)
     assert_may_leave(ids_field("References", fields.references) + field("Subject", fields.subject))
+
+
+@given(st.lists(st.integers(0, 2_500).map(lambda length: b"x" * length), max_size=6))
+@example([b"x" * 998])
+@example([b"x" * 999])
+@example([b"x" * 998, b"", b"x" * 999])
+def test_text_leaves_as_it_is_when_no_line_is_too_long(lines: list[bytes]) -> None:
+    encoding, body = encode_body(b"\n".join(lines))
+    assert (encoding == "7bit") == (max(map(len, lines), default=0) <= 998)
+    assert max(map(len, body.split(b"\r\n"))) <= 998

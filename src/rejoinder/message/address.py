@@ -167,6 +167,12 @@ _TOKEN: Final = re.compile(
     | (?P<special>. )
     """
 )
+# One address as nearly everybody writes it; whatever else it could be, it is not within these characters.
+_COMMON: Final = re.compile(
+    r"(?:(?P<name>[A-Za-z0-9_'-]++(?: [A-Za-z0-9_'-]++)*+) ?<)?"
+    r"(?P<local>[A-Za-z0-9_+=-]++(?:\.[A-Za-z0-9_+=-]++)*+)@(?P<domain>[A-Za-z0-9-]++(?:\.[A-Za-z0-9-]++)*+)"
+    r"(?(name)>)"
+)
 _DOMAIN: Final = re.compile(r"[^.\[\] ]++(?:\.[^.\[\] ]++)*+\.?|\[[^\[\]]*+\]")
 _PARENTHESIS: Final = re.compile(r"(?s)[()]|\\.")
 _PAIR: Final = re.compile(r"(?s)\\(.)")
@@ -174,6 +180,8 @@ _PAIR: Final = re.compile(r"(?s)\\(.)")
 
 def parse_address_list(value: str, limit: int = 1_000) -> list[Address]:
     """The addresses of a field body, groups flattened; at most ``limit``, and without what is none."""
+    if common := _COMMON.fullmatch(value):
+        return [Address(common["name"] or "", Mailbox(common["local"], common["domain"]))]
     found: list[Address] = []
     for piece in _pieces(_tokens(value)):
         address = _address(piece)

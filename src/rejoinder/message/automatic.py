@@ -16,7 +16,7 @@ from typing import Final
 
 from rejoinder.message.address import Mailbox, parse_address_list
 from rejoinder.message.headers import Headers
-from rejoinder.message.parameters import parse_parameters
+from rejoinder.message.parameters import first_word, parse_parameters
 
 
 class AutomaticKind(StrEnum):
@@ -85,6 +85,11 @@ _PRESENT: Final = {
     "mailing-list": AutomaticKind.LIST,
     "x-loop": AutomaticKind.AUTO_GENERATED,
 }
+# What _kind_of knows, beside what begins with list-.
+_TELLING: Final = frozenset(_PRESENT) | {
+    "auto-submitted", "content-type", "from", "precedence", "sender", "x-auto-response-suppress",
+    "x-precedence",
+}  # fmt: skip
 _SUPPRESS: Final = frozenset({"all", "autoreply", "oof"})
 _NOBODY: Final = re.compile(
     r"(?i)mailer-?daemon|(?:no|do[._-]?not)[._-]?reply(?:[._+-].*)?|listserv|majordomo|"
@@ -98,9 +103,12 @@ def detect(headers: Headers, reverse_path: Mailbox | None) -> tuple[Automatic, .
     found = [*_from_envelope(reverse_path)]
     for field in headers:
         name = field.name.lower()
-        kind = _kind_of(name, field.value)
+        if name not in _TELLING and not name.startswith("list-"):
+            continue
+        value = field.value
+        kind = _kind_of(name, value)
         if kind is not None:
-            found.append(Automatic(kind, field.name, field.value))
+            found.append(Automatic(kind, field.name, value))
     return tuple(found)
 
 
@@ -140,7 +148,8 @@ def _word(value: str) -> str:
 
 
 def _report(value: str) -> AutomaticKind | None:
-    kind, parameters = parse_parameters(value)
+    kind = first_word(value)
     if kind == "multipart/report":
+        _, parameters = parse_parameters(value)
         return _REPORTS.get(parameters.get("report-type", "").lower(), AutomaticKind.REPORT)
     return _TYPES.get(kind)

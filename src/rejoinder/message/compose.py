@@ -115,6 +115,8 @@ def _body(draft: Draft) -> _Entity:
     """The Content-* fields, the empty line, the body: the fewest levels that hold everything."""
     _check_content_ids(draft.attachments)
     texts = _texts(draft)
+    if len(texts) == 1 and not draft.attachments:
+        return texts
     boundary = _boundary(texts, draft.message_id)
     body: _Entity = texts[:1]
     kind = "text/plain" if draft.html is None else "text/html"

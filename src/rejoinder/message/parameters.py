@@ -25,14 +25,18 @@ _PAIR: Final = re.compile(r"(?s)\\(.)")
 def parse_parameters(value: str | None) -> tuple[str, dict[str, str]]:
     """The lower-case value before the first semicolon, and the parameters by lower-case name, decoded."""
     text = value or ""
-    kind = _COMMENT.sub("", text.partition(";")[0]).strip().lower()
     sections: dict[str, dict[int, tuple[bool, str]]] = {}
     for match in _PARAMETER.finditer(text):
         name = _SECTION.fullmatch(match[1].lower())
         if name:
             section = (name[3] is not None, _unquoted(match[2]))
             sections.setdefault(name[1], {}).setdefault(int(name[2] or 0), section)
-    return kind, {name: _joined(parts) for name, parts in sections.items()}
+    return first_word(text), {name: _joined(parts) for name, parts in sections.items()}
+
+
+def first_word(value: str) -> str:
+    """The value before the first semicolon, lower-case, without comments."""
+    return _COMMENT.sub("", value.partition(";")[0]).strip().lower()
 
 
 def _unquoted(text: str) -> str:

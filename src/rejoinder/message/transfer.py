@@ -24,6 +24,8 @@ _FROM: Final = re.compile(rb"(?m)^From ")
 
 def crlf(data: bytes) -> bytes:
     """The data with CRLF as its only line end."""
+    if b"\r" not in data:
+        return data.replace(b"\n", b"\r\n")
     if data.count(b"\r\n") == data.count(b"\n") == data.count(b"\r"):
         return data
     return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
@@ -55,8 +57,18 @@ def _travels(data: bytes) -> bool:
         not data.translate(None, _PLAIN)
         and not data.startswith(b"From ")
         and b"\nFrom " not in data
-        and max(map(len, data.split(b"\r\n"))) <= MAX_LINE
+        and _is_narrow(data)
     )
+
+
+def _is_narrow(data: bytes) -> bool:
+    """Whether no line is too long where CRLF ends each; it looks at no more than one line end per reach."""
+    at = 0
+    while len(data) - at > MAX_LINE + 2:
+        at = data.rfind(b"\r\n", at, at + MAX_LINE + 2) + 2
+        if at == 1:
+            return False
+    return True
 
 
 def decode_body(data: bytes, encoding: str) -> bytes:
