@@ -77,17 +77,17 @@ class _Emails:
     async def reply(self, request: Request) -> Response:
         key = await self._gate.admit(request, Scope.SEND)
         answered = await self._answered(key.account, request)
-        asked = await _asked(request)
+        wanted = await _reply_request(request)
         answer = await self._answering.reply(
-            answered, asked, reply_any=may_reply_to_any(key), idempotency=_idempotency(request)
+            answered, wanted, reply_any=may_reply_to_any(key), idempotency=_idempotency(request)
         )
         return _response(answer)
 
     async def detail(self, request: Request) -> Response:
         account = (await self._gate.admit(request, Scope.MAIL_READ)).account
-        asked = _asked_id(request)
-        if is_id(asked, "sent"):
-            mail = await sent_mail(self._store, self._raw, account, asked)
+        sent_id = _id_in_path(request)
+        if is_id(sent_id, "sent"):
+            mail = await sent_mail(self._store, self._raw, account, sent_id)
             if mail is not None:
                 return _json(render.sent_detail(mail))
         raise EmailNotFound(field="id", details=f"The account {account} has sent no mail with this id.")
@@ -97,7 +97,7 @@ class _Emails:
         raise NotFound(f"There is nothing at {request.url.path}: mail is not scheduled here")
 
     async def _answered(self, account: str, request: Request) -> Answered:
-        asked = _asked_id(request)
+        asked = _id_in_path(request)
         if self._is_held(account, asked):
             raise EmailNotYetAccepted(field="id")
         answered = await self._answering.find(account, asked)
@@ -109,11 +109,11 @@ class _Emails:
         return answered
 
 
-def _asked_id(request: Request) -> str:
+def _id_in_path(request: Request) -> str:
     return email_id(request.path_params.get("email_id", ""))
 
 
-async def _asked(request: Request) -> ReplyRequest:
+async def _reply_request(request: Request) -> ReplyRequest:
     body = await read_body(request)
     if len(body) <= _IN_THE_LOOP:
         return _read(body)
