@@ -50,6 +50,7 @@
         ├── SendingNotConfigured
         ├── SendFailed          refused for good
         ├── SendNotStored       the client shall ask again
+        ├── RoomTaken           the client shall ask again
         └── NotReady
 
 Each class has a kebab-case ``code`` with a heading in ``docs/errors.md``, an HTTP status and an SMTP
@@ -535,6 +536,14 @@ class SendNotStored(ApiError):
     http_status = 500
     headers: ClassVar[Mapping[str, str]] = {"x-should-retry": "true"}
     sentence = "Failed to send reply. Please try again later."
+
+
+class RoomTaken(ApiError):
+    """Other large requests take all the room that there is for them; ask again in a second."""
+
+    code = "room-taken"
+    http_status = 503
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1", "x-should-retry": "true"}
 
 
 class NotReady(ApiError):

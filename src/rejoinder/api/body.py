@@ -3,21 +3,26 @@
 
 Forgiven are an empty body, a byte order mark, and a comma before a closing bracket. The surprise: what
 stands outside of texts has a bound of its own, because a body of nothing but small values would take
-thirty times its size in memory.
+thirty times its size in memory. All bodies together have one too, from their second MiB on.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from starlette.requests import Request
 
-from rejoinder.errors import JsonInvalid, MessageTooLarge
+from rejoinder.errors import JsonInvalid, MessageTooLarge, RoomTaken
 
 MAX_BODY: Final = 64 << 20
 """Bytes of a request."""
+MAX_AT_ONCE: Final = 128 << 20
+"""Bytes of all requests at once, the first MiB of each aside; in memory they take about six times as much."""
+_SMALL: Final = 1 << 20
 MAX_STRUCTURE: Final = 1 << 20
 """Bytes of a request outside of its texts."""
 
@@ -29,11 +34,40 @@ _TRAILING_COMMA: Final = re.compile(rf"({_TEXT})|,(?=[ \t\r\n]*+[\]}}])", re.DOT
 JsonObject = dict[str, object]
 
 
-async def read_body(request: Request) -> bytes:
-    """All of the body.
+class Room:
+    """Room for what is more than small of all bodies at once."""
+
+    def __init__(self) -> None:
+        self._taken = 0
+
+    @contextmanager
+    def place(self) -> Iterator[Callable[[int], None]]:
+        """A place for one body; call it for so many bytes more. It is empty again when the context ends.
+
+        Raises:
+            RoomTaken: by the call, when there is no room for them.
+        """
+        taken = 0
+
+        def take(size: int) -> None:
+            nonlocal taken
+            if self._taken + size > MAX_AT_ONCE:
+                raise RoomTaken
+            self._taken += size
+            taken += size
+
+        try:
+            yield take
+        finally:
+            self._taken -= taken
+
+
+async def read_body(request: Request, take: Callable[[int], None]) -> bytes:
+    """All of the body; ``take`` gives it room.
 
     Raises:
         MessageTooLarge: it is over ``MAX_BODY``; the rest is not read.
+        RoomTaken: other bodies leave no room for it; the rest is not read.
     """
     announced = request.headers.get("Content-Length", "")
     if announced.isdecimal() and (len(announced) > 15 or int(announced) > MAX_BODY):
@@ -44,6 +78,8 @@ async def read_body(request: Request) -> bytes:
         size += len(chunk)
         if size > MAX_BODY:
             raise _too_large(f"more than {MAX_BODY}")
+        if size > _SMALL:
+            take(len(chunk))
         chunks.append(chunk)
     return b"".join(chunks)
 

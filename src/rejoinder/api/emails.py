@@ -11,12 +11,13 @@ and a sent mail's not below ``/mail``, because clients ask both and take the one
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
 from rejoinder.api import render, wire
-from rejoinder.api.body import json_object, read_body
+from rejoinder.api.body import Room, json_object, read_body
 from rejoinder.api.email_id import email_id
 from rejoinder.api.gate import Gate
 from rejoinder.api.key import Scope, may_reply_to_any
@@ -73,14 +74,16 @@ class _Emails:
         self._raw = raw
         self._answering = answering
         self._is_held = is_held
+        self._room = Room()
 
     async def reply(self, request: Request) -> Response:
         key = await self._gate.admit(request, Scope.SEND)
         answered = await self._answered(key.account, request)
-        wanted = await _reply_request(request)
-        answer = await self._answering.reply(
-            answered, wanted, reply_any=may_reply_to_any(key), idempotency=_idempotency(request)
-        )
+        with self._room.place() as take:
+            wanted = await _reply_request(request, take)
+            answer = await self._answering.reply(
+                answered, wanted, reply_any=may_reply_to_any(key), idempotency=_idempotency(request)
+            )
         return _response(answer)
 
     async def detail(self, request: Request) -> Response:
@@ -113,8 +116,8 @@ def _id_in_path(request: Request) -> str:
     return email_id(request.path_params.get("email_id", ""))
 
 
-async def _reply_request(request: Request) -> ReplyRequest:
-    body = await read_body(request)
+async def _reply_request(request: Request, take: Callable[[int], None]) -> ReplyRequest:
+    body = await read_body(request, take)
     if len(body) <= _IN_THE_LOOP:
         return _read(body)
     return await asyncio.to_thread(_read, body)

@@ -17,6 +17,7 @@ from rejoinder.ids import Ids
 from rejoinder.message.parse import parse
 from rejoinder.store import sent
 from rejoinder.store.raw import RawStore
+from rejoinder.store.records import Raw
 from tests.unit.api.conftest import MAIL, REPLY, Api
 from tests.unit.api.test_refusal import assert_refused
 
@@ -340,6 +341,30 @@ async def test_a_store_that_cannot_keep_it_sends_nothing_and_may_be_asked_again(
     assert response.headers["x-should-retry"] == "true"
     monkeypatch.undo()
     assert "Idempotency-Replayed" not in (await api.reply(email.id, **{"Idempotency-Key": "once"})).headers
+
+
+async def test_large_requests_have_their_room_and_leave_it(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    arrived, may_go_on = asyncio.Event(), asyncio.Event()
+    loaded = RawStore.load
+
+    async def held(store: RawStore, raw: Raw) -> bytes:
+        arrived.set()
+        await may_go_on.wait()
+        return await loaded(store, raw)
+
+    monkeypatch.setattr(RawStore, "load", held)
+    monkeypatch.setattr(body, "MAX_AT_ONCE", 4 << 20)
+    email = await api.add_email()
+    large = {**REPLY, "text": "x" * (3 << 20)}
+    first = asyncio.create_task(api.reply(email.id, large))
+    await arrived.wait()
+    refused = await api.reply(email.id, large)
+    small = asyncio.create_task(api.reply(email.id))
+    may_go_on.set()
+    assert_refused(refused, 503, "room-taken")
+    assert (refused.headers["retry-after"], refused.headers["x-should-retry"]) == ("1", "true")
+    assert [(await each).status_code for each in (first, small)] == [200, 200]
+    assert (await api.reply(email.id, large)).status_code == 200
 
 
 async def test_a_refusal_can_be_a_problem(api: Api) -> None:
