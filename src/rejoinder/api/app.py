@@ -6,13 +6,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fastapi import APIRouter, FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rejoinder import __version__
 from rejoinder.api import refusal
-from rejoinder.api.emails import email_routes
+from rejoinder.api.emails import Emails, email_routes
 from rejoinder.api.frame import Frame
 from rejoinder.api.gate import Gate
 from rejoinder.api.mail import IsHeld, mail_routes
+from rejoinder.api.shortcut import bare, is_reply
 from rejoinder.api.wire import Refusal
 from rejoinder.clock import Clock
 from rejoinder.errors import NotReady
@@ -44,7 +46,9 @@ def create_app(
         is_ready: Whether the server takes mail; ``/readyz`` says so.
         new_request_id: Makes the id of a request that brings none.
     """
-    app = _Documented(
+    gate = Gate(store, clock, rate)
+    emails = Emails(gate, store, raw, answering, is_held)
+    app = _Application(
         title="Rejoinder",
         version=__version__,
         docs_url=None,
@@ -52,17 +56,24 @@ def create_app(
         redirect_slashes=False,
         responses={"4XX": {"model": Refusal}, "5XX": {"model": Refusal}},
     )
-    gate = Gate(store, clock, rate)
+    app.reply = Frame(bare(emails.reply), new_request_id)
     refusal.install(app)
     app.include_router(_health_routes(is_ready))
-    app.include_router(email_routes(gate, store, raw, answering, is_held), prefix="/api/v2")
+    app.include_router(email_routes(emails), prefix="/api/v2")
     app.include_router(mail_routes(gate, store, raw, is_held), prefix="/api/v2")
     app.add_middleware(Frame, new_request_id=new_request_id)
     return app
 
 
-class _Documented(FastAPI):
-    """Says in its OpenAPI document that everything below ``/api`` needs a key."""
+class _Application(FastAPI):
+    """Says in its OpenAPI document that everything below ``/api`` needs a key, and lets replies pass by."""
+
+    reply: ASGIApp
+    """What answers replies, past the framework."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self.reply if is_reply(scope) else super().__call__
+        await app(scope, receive, send)
 
     def openapi(self) -> dict[str, object]:
         document: dict[str, dict[str, dict[str, dict[str, object]]]] = super().openapi()

@@ -40,9 +40,8 @@ _IN_THE_LOOP: Final = 64 << 10
 """Bytes of a body that are read quicker than a thread is asked."""
 
 
-def email_routes(gate: Gate, store: Store, raw: RawStore, answering: Answering, is_held: IsHeld) -> APIRouter:
+def email_routes(own: Emails) -> APIRouter:
     """The routes below ``/emails``."""
-    own = _Emails(gate, store, raw, answering, is_held)
     router = APIRouter(prefix="/emails")
     for path in ("/schedule", "/schedule/{rest:path}"):
         router.add_api_route(path, own.schedule, methods=["GET", "POST", "DELETE"], include_in_schema=False)
@@ -65,7 +64,9 @@ def email_routes(gate: Gate, store: Store, raw: RawStore, answering: Answering, 
     return router
 
 
-class _Emails:
+class Emails:
+    """What is done below ``/emails``."""
+
     def __init__(
         self, gate: Gate, store: Store, raw: RawStore, answering: Answering, is_held: IsHeld
     ) -> None:
@@ -77,6 +78,7 @@ class _Emails:
         self._room = Room()
 
     async def reply(self, request: Request) -> Response:
+        """Answer a mail."""
         key = await self._gate.admit(request, Scope.SEND)
         answered = await self._answered(key.account, request)
         with self._room.place() as take:
@@ -87,6 +89,7 @@ class _Emails:
         return _response(answer)
 
     async def detail(self, request: Request) -> Response:
+        """Give a sent mail."""
         account = (await self._gate.admit(request, Scope.MAIL_READ)).account
         sent_id = _id_in_path(request)
         if is_id(sent_id, "sent"):
@@ -96,6 +99,7 @@ class _Emails:
         raise EmailNotFound(field="id", details=f"The account {account} has sent no mail with this id.")
 
     async def schedule(self, request: Request) -> Response:
+        """Say that mail is not scheduled."""
         await self._gate.admit(request, Scope.SEND)
         raise NotFound(f"There is nothing at {request.url.path}: mail is not scheduled here")
 

@@ -43,7 +43,7 @@ _log = structlog.get_logger("api")
 
 def install(app: FastAPI) -> None:
     """Answer every refusal of the application in the one shape."""
-    app.add_exception_handler(RejoinderError, _of_ours)
+    app.add_exception_handler(RejoinderError, of_ours)
     app.add_exception_handler(RequestValidationError, _of_validation)
     app.add_exception_handler(HTTPException, _of_routing)
 
@@ -100,7 +100,8 @@ def _wants_problem(scope: Scope) -> bool:
     )
 
 
-async def _of_ours(request: Request, error: Exception) -> Response:
+async def of_ours(request: Request, error: Exception) -> Response:
+    """The answer to a request that one of our errors ended; the log gets what is ours to mend."""
     assert isinstance(error, RejoinderError)
     if error.http_status >= 500:
         _log.error(
