@@ -19,7 +19,7 @@ import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar, assert_never
 
 from rejoinder.clock import SECOND, Clock
@@ -47,6 +47,7 @@ from rejoinder.replies.submit import RETURN_PATH, Content, Origin, Submission, p
 from rejoinder.store import idempotency, raws, sent
 from rejoinder.store.raw import RawStore
 from rejoinder.store.records import Email, KeptAnswer, Raw, Sent
+from rejoinder.store.row import parameters
 from rejoinder.store.unit import Store, Unit
 
 API: Final = "api"
@@ -178,7 +179,7 @@ class Answering:
         if idempotency is None:
             return await self._answer(answered, request, reply_any, None)
         prints = await self._done(_size(request), lambda: fingerprint(request))
-        turn = json.dumps([answered.account, *asdict(idempotency).values()])
+        turn = json.dumps([answered.account, *parameters(idempotency).values()])
         async with self._turns.taken([turn]):
             return await self._answer(answered, request, reply_any, _Asking(idempotency, prints))
 
@@ -358,7 +359,7 @@ def _settle(made: AnswerSent, submission: Submission, result: FirstResult) -> Un
     """Keep for a repeat of the request what is answered to it."""
     match result:
         case Taken():
-            yield from idempotency.amend(made.id, json.dumps(asdict(_on_the_wire(made, result))))
+            yield from idempotency.amend(made.id, json.dumps(parameters(_on_the_wire(made, result))))
         case Refused():
             yield from idempotency.forget(made.id)
             yield from quota.give_back(submission)
@@ -387,7 +388,7 @@ def _kept(asking: _Asking, made: AnswerSent, row: Sent) -> KeptAnswer:
         of.path,
         of.key,
         asking.fingerprint,
-        json.dumps(asdict(made)),
+        json.dumps(parameters(made)),
         row.id,
         row.created_at,
     )

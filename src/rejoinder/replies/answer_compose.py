@@ -9,8 +9,9 @@ that could differ from the first.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from rejoinder.errors import MessageError
@@ -18,6 +19,7 @@ from rejoinder.html.quote import append, quote_html
 from rejoinder.html.text import shortened, to_text
 from rejoinder.message.address import Address, Mailbox, parse_address_list
 from rejoinder.message.compose import Draft, compose
+from rejoinder.message.encode import address_field, field
 from rejoinder.message.headers import Headers
 from rejoinder.message.parse import ParsedMessage
 from rejoinder.message.quote import attribution, quote_text
@@ -45,11 +47,12 @@ def check(request: ReplyRequest) -> None:
         MessageError: a field or a file's name that cannot be written.
         All of them say in ``field`` which field of the request it is.
     """
-    try:
-        compose(_fields(request))
-    except MessageError as error:
-        error.field = next((name for name, part in _parts(request) if not _is_writable(part)), None)
-        raise
+    for name, write in _parts(request):
+        try:
+            write()
+        except MessageError as error:
+            error.field = name
+            raise
 
 
 def build(
@@ -118,39 +121,19 @@ def _addresses(request: ReplyRequest) -> Iterator[tuple[str, Sequence[Address]]]
     yield "reply_to", request.reply_to
 
 
-def _fields(request: ReplyRequest) -> Draft:
-    """Everything in the request that becomes a header field, of the message or of a part."""
-    files = tuple(replace(each, content=b"") for each in request.attachments)
-    return replace(
-        _BLANK,
-        from_=request.from_,
-        to=request.to or (),
-        cc=(*(request.cc or ()), *request.bcc),
-        reply_to=request.reply_to,
-        subject=request.subject or "",
-        headers=request.headers,
-        attachments=files,
-    )
-
-
-def _parts(request: ReplyRequest) -> Iterator[tuple[str, Draft]]:
-    """As ``_fields``, one field of the request at a time."""
-    whole = _fields(request)
+def _parts(request: ReplyRequest) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """Everything in the request that becomes a header field, of the message or of a part, and its writing."""
     for name, addresses in _addresses(request):
-        yield name, replace(_BLANK, to=tuple(addresses))
-    yield "subject", replace(_BLANK, subject=whole.subject)
-    yield "headers", replace(_BLANK, headers=whole.headers)
-    for number, file in enumerate(whole.attachments):
-        yield f"attachments[{number}]", replace(_BLANK, attachments=(file,))
-    yield "attachments", replace(_BLANK, attachments=whole.attachments)
-
-
-def _is_writable(draft: Draft) -> bool:
-    try:
-        compose(draft)
-    except MessageError:
-        return False
-    return True
+        if addresses:
+            yield name, partial(address_field, name.replace("_", "-").title(), addresses)
+    yield "subject", partial(field, "Subject", request.subject or "")
+    if request.headers:
+        yield "headers", partial(compose, replace(_BLANK, headers=request.headers))
+    if request.attachments:
+        files = tuple(replace(each, content=b"") for each in request.attachments)
+        for number, file in enumerate(files):
+            yield f"attachments[{number}]", partial(compose, replace(_BLANK, attachments=(file,)))
+        yield "attachments", partial(compose, replace(_BLANK, attachments=files))
 
 
 _BLANK: Final = Draft(

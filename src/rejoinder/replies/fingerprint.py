@@ -9,20 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import Field, fields, is_dataclass
+from dataclasses import fields, is_dataclass
+from typing import Final
 
 from rejoinder.replies.request import ReplyRequest
 
 
 def fingerprint(request: ReplyRequest) -> str:
     """JSON: for each field that is not at its default, by its name on the wire, a hash of its value."""
-    return json.dumps(
-        {
-            each.name.rstrip("_"): _hash(getattr(request, each.name))
-            for each in fields(request)
-            if _is_given(request, each)
-        }
-    )
+    values = ((name, getattr(request, name), default) for name, default in _DEFAULTS)
+    return json.dumps({name.rstrip("_"): _hash(value) for name, value, default in values if value != default})
 
 
 def differing(one: str, other: str) -> tuple[str, ...]:
@@ -31,13 +27,8 @@ def differing(one: str, other: str) -> tuple[str, ...]:
     return tuple(sorted(name for name in {**first, **second} if first.get(name) != second.get(name)))
 
 
-def _is_given(request: ReplyRequest, field: Field[object]) -> bool:
-    return bool(getattr(request, field.name) != field.default)
-
-
 def _hash(value: object) -> str:
-    text = json.dumps(value, default=_plain, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(_ENCODER.encode(value).encode()).hexdigest()[:16]
 
 
 def _plain(value: object) -> object:
@@ -46,3 +37,7 @@ def _plain(value: object) -> object:
         return hashlib.sha256(value).hexdigest()
     assert is_dataclass(value)
     return {each.name: getattr(value, each.name) for each in fields(value)}
+
+
+_ENCODER: Final = json.JSONEncoder(default=_plain, separators=(",", ":"))
+_DEFAULTS: Final = tuple((each.name, each.default) for each in fields(ReplyRequest))
