@@ -163,7 +163,7 @@ def _metadata(message: ParsedMessage) -> wire.Metadata:
 
 
 def _security(verdict: str) -> wire.Security:
-    known = Verdict.from_evidence(json.loads(verdict))
+    known = Verdict.from_json(verdict)
     signatures = [signature.result.value for signature in known.dkim]
     # The best signature counts: one that passes proves its domain, whatever the others do (RFC 6376 §6.1).
     best = "pass" if "pass" in signatures else next(iter(signatures), "none")

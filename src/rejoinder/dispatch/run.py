@@ -8,7 +8,6 @@ whole when the lease has changed hands, so that of two runs of one mail at most 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -175,7 +174,7 @@ def _load(job: Job) -> Unit[_Loaded | None]:
 
 def _assignment(loaded: _Loaded, job: Job, headers: Headers, source: Stored) -> Assignment:
     email = loaded.email
-    verdict = Verdict.from_evidence(json.loads(email.verdict))
+    verdict = Verdict.from_json(email.verdict)
     reverse_path = None if email.reverse_path is None else read_mailbox(email.reverse_path)
     original = Original(
         email.id, reverse_path, read_mailbox(email.forward_path), headers, verdict, loaded.ours

@@ -14,7 +14,6 @@ between processes the loser of the unique key discards what its workers did and 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -305,7 +304,7 @@ def _assignment(arrival: Arrival, handling: Handling) -> Assignment | None:
         original=handling.original,
         raw=Held(delivery.raw),
         raw_size=len(delivery.raw),
-        auth=json.dumps(handling.original.verdict.as_evidence()),
+        auth=handling.original.verdict.as_json(),
         received_at=delivery.received_at,
         references=arrival.references,
         in_reply_to=arrival.in_reply_to,

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 from rejoinder.ingress.arrival import Arrival
@@ -41,7 +40,7 @@ def email_row(arrival: Arrival, handling: Handling, raw: Raw, status: EmailStatu
         client_ip=delivery.client.ip,
         helo=delivery.client.helo or "",
         trace=trace,
-        verdict=json.dumps(original.verdict.as_evidence()),
+        verdict=original.verdict.as_json(),
         event_key=to.event_key,
         event_key_stable=to.event_key_stable,
         status=status,

@@ -9,7 +9,6 @@ another, and that is enough.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
@@ -58,7 +57,7 @@ class Letter:
     @property
     def verdict(self) -> Verdict | None:
         """What the server found about its author."""
-        return None if self.email is None else Verdict.from_evidence(json.loads(self.email.verdict))
+        return None if self.email is None else Verdict.from_json(self.email.verdict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
@@ -52,7 +51,7 @@ class Original:
             None if email.reverse_path is None else _stored(email.reverse_path),
             _stored(email.forward_path),
             headers,
-            Verdict.from_evidence(json.loads(email.verdict)),
+            Verdict.from_json(email.verdict),
             ours,
         )
 

@@ -100,7 +100,7 @@ class MessageEvent:
     raw: RawSource
     raw_size: int
     auth: str
-    """``Verdict.as_evidence()`` as JSON."""
+    """``Verdict.as_json()``."""
     received_at: int
     attempt: int
     alone: bool = False

@@ -15,6 +15,7 @@ from typing import Final
 Json = str | int | float | bool | None | Mapping[str, "Json"] | Sequence["Json"]
 MAX_BYTES: Final = 16 * 1024
 _CUT: Final = " […]"
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 def evidence(**values: Json) -> str:
@@ -29,7 +30,7 @@ def evidence(**values: Json) -> str:
 
 
 def _dump(values: Mapping[str, Json]) -> str:
-    return json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace").decode()
+    return _ENCODER.encode(values).encode("utf-8", "replace").decode()
 
 
 def _shortened(value: Json, longest: int) -> Json:

@@ -122,7 +122,7 @@ class Email:
     trace: bytes
     """Our trace block (Return-Path, Authentication-Results, Received), CRLF at each line's end."""
     verdict: str
-    """``Verdict.as_evidence()`` as JSON."""
+    """``Verdict.as_json()``."""
     event_key: str
     event_key_stable: bool
     status: EmailStatus

@@ -131,7 +131,7 @@ class Api:
             "client_ip": "127.0.0.1",
             "helo": "mx.customer.example",
             "trace": b"",
-            "verdict": json.dumps(VERDICT.as_evidence()),
+            "verdict": VERDICT.as_json(),
             "event_key": self.ids.unique(now),
             "event_key_stable": True,
             "status": EmailStatus.HANDLED,

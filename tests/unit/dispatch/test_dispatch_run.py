@@ -57,7 +57,7 @@ class Office:
             raw_id=kept.id,
             raw_size=kept.size,
             reverse_path="alice@customer.example",
-            verdict=json.dumps(PROVEN.as_evidence()),
+            verdict=PROVEN.as_json(),
             status=EmailStatus.DISPATCHED,
         )
 

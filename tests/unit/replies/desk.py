@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -92,7 +91,7 @@ class Desk:
             id=self._ids.new("email", now),
             raw_id=raw.id,
             raw_size=raw.size,
-            verdict=json.dumps(PROVEN.as_evidence()),
+            verdict=PROVEN.as_json(),
             message_id=named[0] if named else None,
             received_at=now,
         )
