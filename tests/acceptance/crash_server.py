@@ -17,6 +17,7 @@ from unittest import mock
 import uvloop
 
 from rejoinder import app
+from rejoinder.cli import log
 from rejoinder.config import load
 from rejoinder.ingress.accept import Acceptor
 from rejoinder.ingress.decide import OK
@@ -39,6 +40,7 @@ class HastyAcceptor(Acceptor):
 
 def main(config: Path) -> None:
     """Serve like ``rejoinder serve``, hastily."""
+    log.configure()  # to standard error: nobody reads the rest of standard output
     with mock.patch.object(app, "Acceptor", HastyAcceptor):
         uvloop.run(app.serve(load(config), ready=_announce))
 
