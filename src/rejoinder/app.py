@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
+import random
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Sequence
@@ -83,6 +84,7 @@ class Server:
 
     def __init__(self, config: Config, surroundings: Surroundings, store: SqliteStore, secret: bytes) -> None:
         clock = self._clock = surroundings.clock
+        chance = random.Random(surroundings.randomness(16))
         ids = Ids(buffered(surroundings.randomness))
         hostname = config.ingress.hostname or socket.getfqdn()
         owner = f"{hostname}-{ids.unique(clock.now())}"
@@ -110,7 +112,7 @@ class Server:
             raw_store=raw_store,
             clock=clock,
             ids=ids,
-            jitter=random_fraction,
+            jitter=chance.random,
             secret=secret,
             settings=config.workers,
             hostname=hostname,
@@ -126,12 +128,15 @@ class Server:
             ids=ids,
             settings=config.outbound,
             ehlo=config.outbound.ehlo or hostname,
+            chance=chance,
             is_ours=lambda hop: listens_at(self.smtp_addresses, hop),
             provider=self._provider,
             first_attempts=first_attempts,
         )
         run = RunHandler(store, raw_store, runner, concluder, finisher)
-        self._queue = QueueWorker(store, clock, config.queue, owner, {RUN: run, DELIVER: deliver})
+        self._queue = QueueWorker(
+            store, clock, config.queue, owner, {RUN: run, DELIVER: deliver}, jitter=chance.random
+        )
         self._going_on = GoingOn(finisher, self._queue)
         table = Table(config.domain, config.route)
         self._acceptor = Acceptor(
@@ -325,11 +330,6 @@ def provider_of(settings: OutboundSettings) -> Provider | None:
         return Unusable("Amazon SES", reason)
     provider: Provider = driver.Ses(settings.ses)
     return provider
-
-
-def random_fraction() -> float:
-    """A number from 0 up to 1, for spreading retries."""
-    return int.from_bytes(os.urandom(4), "big") / 2**32
 
 
 def _shown(addresses: Sequence[Address]) -> str:

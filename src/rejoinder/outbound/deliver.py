@@ -32,7 +32,7 @@ from rejoinder.outbound.pool import Pool
 from rejoinder.outbound.provider import Provider
 from rejoinder.outbound.settings import OutboundSettings
 from rejoinder.outbound.sign import Signing
-from rejoinder.queue.backoff import Jitter, end_of, next_due
+from rejoinder.queue.backoff import end_of, next_due
 from rejoinder.replies.first_attempt import FirstAttempts, FirstResult, Refused, Taken
 from rejoinder.replies.submit import RETURN_PATH, delivery_jobs
 from rejoinder.smtp.envelope import Envelope
@@ -104,7 +104,7 @@ class DeliverHandler:
         is_ours: IsOurs,
         provider: Provider | None = None,
         first_attempts: FirstAttempts | None = None,
-        jitter: Jitter = random.random,
+        chance: random.Random,
     ) -> None:
         self._store = store
         self._raws = raw_store
@@ -118,7 +118,7 @@ class DeliverHandler:
         self._is_ours = is_ours
         self._provider = provider
         self._first_attempts = first_attempts
-        self._jitter = jitter
+        self._chance = chance
 
     async def handle(self, job: Job) -> None:
         """Attempt the delivery; see ``queue.worker.Handler``."""
@@ -224,7 +224,7 @@ class DeliverHandler:
                     port=settings.mx_port,
                     allow_private=settings.allow_private_mx,
                     is_ours=self._is_ours,
-                    shuffle=random.shuffle,
+                    shuffle=self._chance.shuffle,
                 )
             case "ses":
                 raise AssertionError("a provider was given, and takes the place of next hops")
@@ -295,7 +295,7 @@ class DeliverHandler:
         """When to try again; None when the tries are used up, or, in a lane that had to wait, their time."""
         schedule = self._settings.schedule
         is_over = now >= end_of(schedule, job.created_at)
-        return None if is_over else next_due(schedule, job.tries, now, self._jitter)
+        return None if is_over else next_due(schedule, job.tries, now, self._chance.random)
 
     def _attempted(self, job: Job, message: Sent, attempt: _Attempt) -> Event:
         return self._event(

@@ -11,7 +11,7 @@ from rejoinder.clock import after
 _SPREAD: Final = 0.1
 
 Jitter = Callable[[], float]
-"""Gives a number from 0 up to 1; ``random.random`` in production."""
+"""Gives a number from 0 up to 1; of its own generator in production."""
 
 
 def next_due(schedule: Sequence[float], attempt: int, now: int, jitter: Jitter) -> int | None:

@@ -18,7 +18,6 @@ its lease be renewed (``hold``, ``drop``).
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from traceback import format_exception_only
@@ -71,7 +70,7 @@ class QueueWorker:
         owner: str,
         handlers: Mapping[str, Handler],
         *,
-        jitter: Jitter = random.random,
+        jitter: Jitter,
     ) -> None:
         self._store = store
         self._clock = clock

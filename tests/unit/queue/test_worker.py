@@ -427,7 +427,7 @@ class TestDrain:
     async def test_a_run_of_the_loop_ends_when_it_is_drained(
         self, store: SqliteStore, clock: ManualClock
     ) -> None:
-        worker = QueueWorker(store, clock, QueueSettings(), "me", {"run": Desk(store)})
+        worker = QueueWorker(store, clock, QueueSettings(), "me", {"run": Desk(store)}, jitter=lambda: 0.0)
         task = asyncio.create_task(worker.run())
         await settle(store)
         await promptly(worker.drain(after(NOW, 60)))
